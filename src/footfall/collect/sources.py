@@ -1,0 +1,46 @@
+"""The sources that a request may belong to: an immutable snapshot, replaced whole on reload.
+
+Keys are compared as SHA-256 digests in constant time; the keys themselves are nowhere.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Iterable
+
+from footfall.settings import Source
+
+
+class Sources:
+    """Sources by key, and which origins their pages may have."""
+
+    def __init__(self, sources: Iterable[Source]) -> None:
+        self.all = tuple(sources)
+        # Looked up under a secret of this process, so that how far a look-up got says nothing
+        # about the digests that are stored.
+        self._secret = secrets.token_bytes(32)
+        self._by_mark: dict[bytes, tuple[bytes, Source]] = {}
+        for source in self.all:
+            for text in source.key_sha256:
+                digest = bytes.fromhex(text)
+                self._by_mark[self._mark(digest)] = (digest, source)
+
+    def _mark(self, digest: bytes) -> bytes:
+        return hashlib.blake2b(digest, key=self._secret, digest_size=16).digest()
+
+    def by_key(self, key: str) -> Source | None:
+        """The source that a presented key belongs to."""
+        digest = hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
+        known = self._by_mark.get(self._mark(digest))
+        if known is None or not hmac.compare_digest(known[0], digest):
+            return None
+        return known[1]
+
+    def by_id(self, source_id: str) -> Source | None:
+        return next((source for source in self.all if source.id == source_id), None)
+
+    def taking(self, protocol: str) -> tuple[Source, ...]:
+        """The sources that take a protocol."""
+        return tuple(source for source in self.all if protocol in source.protocols)

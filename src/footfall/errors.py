@@ -1,0 +1,84 @@
+"""What an operator can meet, each with a code and what to do about it.
+
+Not for what a client did wrong: that is `footfall.collect.contract.Reason`. Messages say what
+is wrong and where; `remedy` says how to mend it. Codes never change their meaning.
+"""
+
+from __future__ import annotations
+
+
+class FootfallError(Exception):
+    """Base of every fault that is reported to the operator in words, without a traceback."""
+
+    code = "F000"
+    remedy = "Please report this with the lines of the log around it."
+
+    def __str__(self) -> str:
+        return f"{self.args[0] if self.args else type(self).__name__}"
+
+
+class SettingsError(FootfallError):
+    code = "F101"
+    remedy = "Mend the lines named above, then run `footfall check`."
+
+
+class DataDirectoryInUse(FootfallError):
+    code = "F201"
+    remedy = (
+        "Another footfall process holds this directory. Stop it, or choose another with --data."
+    )
+
+
+class DataDirectoryTooNew(FootfallError):
+    code = "F202"
+    remedy = "A newer release wrote this directory. Start that release or a later one."
+
+
+class AddressInUse(FootfallError):
+    code = "F203"
+    remedy = "Something listens there already. Choose another with --port or --console-port."
+
+
+class ServerNotRunning(FootfallError):
+    code = "F204"
+    remedy = "Start it with `footfall serve`, or name its directory with --data."
+
+
+class JournalUnavailable(FootfallError):
+    """The journal cannot commit now; what was asked was not acknowledged."""
+
+    code = "F301"
+    remedy = "Look at `footfall status`: a full disk, a lost quorum or a stalled disk is named."
+
+
+class JournalFailed(JournalUnavailable):
+    """A sync failed: nothing more is taken until a restart has verified the log."""
+
+    code = "F302"
+    remedy = (
+        "A disk refused to make data durable. Check the disk, then restart; the log is verified "
+        "at the start and nothing that was acknowledged is given up."
+    )
+
+
+class JournalDamaged(FootfallError):
+    code = "F303"
+    remedy = (
+        "Bytes of the log cannot be read; the rest can. Restore the segment named above from a "
+        "backup, or leave it: the damaged stretch is fenced and everything around it is kept."
+    )
+
+
+class QueryRefused(FootfallError):
+    code = "F401"
+    remedy = "One SELECT over the tables of docs/tables.md; files and settings are out of reach."
+
+
+class QueryTimeout(FootfallError):
+    code = "F402"
+    remedy = "Narrow it to fewer days of received_at, or raise server.query_seconds."
+
+
+class BackupDamaged(FootfallError):
+    code = "F501"
+    remedy = "A file of the backup is missing or changed. Take another backup."

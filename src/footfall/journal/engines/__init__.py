@@ -1,0 +1,1 @@
+"""One module per engine; each implements `footfall.journal.contract.Journal`."""

@@ -1,0 +1,73 @@
+"""The one vocabulary: what happened (`Event`) and what was refused (`Reject`).
+
+Every protocol is translated into these, the journal stores them, the lake has a column for each
+field. It is not the place for what only one vendor knows: that goes into ``properties`` (what
+happened) or ``context`` (under what circumstances) under the vendor's own names.
+
+Imports nothing of ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+Micros = int
+"""A moment: microseconds since 1970-01-01T00:00:00Z."""
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """One thing that somebody did, as it is journalled and as it stands in the lake."""
+
+    event_id: str
+    """Unique within source and protocol. Ours are time-ordered (UUID version 7)."""
+    source: str
+    protocol: str
+    type: str
+    """The vendor's own name for the kind of event, as the client sent it."""
+    occurred_at: Micros
+    """When the client says it happened; the time of arrival where a protocol carries none."""
+    received_at: Micros
+    session_id: str | None = None
+    """Unique within source and protocol only."""
+    profile_id: str | None = None
+    user_id: str | None = None
+    """The customer's id of a logged-in person."""
+    page: str | None = None
+    location: str | None = None
+    """The widget on the page."""
+    channel: str | None = None
+    """desktop, mac, ios, android, … : by the client, else by its user agent."""
+    brand: str | None = None
+    """A URL or a name: by the client, else the origin of its page."""
+    country: str | None = None
+    """ISO 3166-1 alpha-2, by the truncated address."""
+    device: str | None = None
+    """desktop, mobile, tablet, tv, … or bot, by the user agent."""
+    os: str | None = None
+    browser: str | None = None
+    ip: str | None = None
+    """Truncated to /24 or /48 before anything is stored."""
+    playhead_s: float | None = None
+    properties: Mapping[str, Any] | None = None
+    context: Mapping[str, Any] | None = None
+    client_id_given: bool = False
+    """True where `event_id` is the client's: it is then stored once, however often it is sent.
+    Journal only; no column."""
+
+
+class Reject(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """A request that was refused, kept so that its sender can be helped."""
+
+    received_at: Micros
+    source: str | None = None
+    """None where the key named no source."""
+    protocol: str
+    reason: str
+    """One of `footfall.collect.contract.Reason`."""
+    detail: str
+    status: int
+    body: str | None = None
+    """The start of the body, as text."""
