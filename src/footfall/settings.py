@@ -42,7 +42,7 @@ def setting(
     return field(default=default, metadata=metadata)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """`[server.limits]`: a bound on everything that a stranger controls."""
 
@@ -63,7 +63,7 @@ class Limits:
     reject_body_bytes: int = setting(4096, "How much of a refused body is kept with its reject.", unit="bytes", low=0)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
     """`[server]`"""
 
@@ -84,7 +84,7 @@ class Server:
     limits: Limits = field(default_factory=Limits)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
     """`[[source]]`: one site or app, with its keys and its rules."""
 
@@ -102,7 +102,7 @@ class Source:
         raise NotImplementedError
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     server: Server
     sources: tuple[Source, ...]
