@@ -4,6 +4,8 @@ Not for what a client did wrong: that is `footfall.collect.contract.Reason`. Mes
 is wrong and where; `remedy` says how to mend it. Codes never change their meaning.
 """
 
+# ruff: noqa: N818 - they name what is the case, in the operator's words
+
 from __future__ import annotations
 
 
@@ -18,8 +20,13 @@ class FootfallError(Exception):
 
 
 class SettingsError(FootfallError):
+    """Every problem of the settings at once, one text each: ``SettingsError(*problems)``."""
+
     code = "F101"
     remedy = "Mend the lines named above, then run `footfall check`."
+
+    def __str__(self) -> str:
+        return "\n".join(str(problem) for problem in self.args)
 
 
 class DataDirectoryInUse(FootfallError):

@@ -1,0 +1,29 @@
+"""Every setting as data, and how the data is read.
+
+``fields``         the one list: name, default, unit, limits and help of every setting
+``values``         one TOML value or environment text becomes one typed value, or a sentence
+``lines``          on which line of the file a setting stands
+``reading``        file, environment and flags become `Settings`, or one error naming every problem
+``rules``          what must hold between settings
+``documentation``  `docs/settings.md`, from the list
+
+Read from ``footfall.toml``, then from the environment (``FOOTFALL_SERVER_PORT=9000``), then from
+the command line. Nothing here opens a port, the data directory, or a connection.
+"""
+
+from footfall.settings.documentation import Row, describe
+from footfall.settings.fields import Limits, Server, Settings, Source, setting
+from footfall.settings.reading import load
+from footfall.settings.values import unreadable_files
+
+__all__ = [
+    "Limits",
+    "Row",
+    "Server",
+    "Settings",
+    "Source",
+    "describe",
+    "load",
+    "setting",
+    "unreadable_files",
+]

@@ -1,0 +1,188 @@
+"""The one list of settings: name, default, unit, limits and help, in the order of the file.
+
+From these dataclasses come the typed values, the validation with its messages, `footfall check`
+and `docs/settings.md`. A protocol adds its own table to ``[[source]]`` by declaring a dataclass
+of the same kind (`footfall.collect.contract.Protocol.settings`). Fields may be ``int``,
+``float``, ``bool``, ``str``, any of them ``| None``, ``tuple[str, ...]``,
+``dict[str, tuple[str, ...]]``, ``dict[str, str]``, or another such dataclass (a table below).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+def setting(
+    default: Any,
+    help: str,  # noqa: A002 - it is the setting's help
+    *,
+    unit: str | None = None,
+    low: float | None = None,
+    high: float | None = None,
+    allowed: tuple[str, ...] = (),
+    example: str | None = None,
+    check: str | None = None,
+    dev: Any = ...,
+) -> Any:
+    """One setting.
+
+    `default`: ``...`` where it must be given. `low` and `high` bound a number, both included.
+    `example` is a TOML value for the documentation. `check` names a further rule of
+    `footfall.settings.values.CHECKS`: "network", "origin", "file", "sha256". `dev` is the value
+    that source ``dev`` has instead of the default (`footfall serve --dev`).
+    """
+    metadata = {
+        "help": help,
+        "unit": unit,
+        "low": low,
+        "high": high,
+        "allowed": allowed,
+        "example": example,
+        "check": check,
+        "dev": dev,
+    }
+    if default is ...:
+        return field(metadata=metadata)
+    if isinstance(default, dict):  # a dataclass refuses a default that could be changed
+        return field(default_factory=lambda: dict(default), metadata=metadata, hash=False)
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """`[server.limits]`: a bound on everything that a stranger controls."""
+
+    body_bytes: int = setting(
+        1 << 20, "Largest request body, as sent and after inflating.", unit="bytes", low=1024
+    )
+    header_bytes: int = setting(
+        32 << 10, "Largest request head: request line and all headers.", unit="bytes", low=1024
+    )
+    json_depth: int = setting(32, "Deepest nesting of a JSON body.", unit="levels", low=2)
+    json_keys: int = setting(20_000, "Most keys and items in a JSON body together.", low=16)
+    request_seconds: float = setting(
+        20.0, "Longest time from a request's first byte to its last.", unit="seconds", low=0.1
+    )
+    idle_seconds: float = setting(
+        75.0, "Longest time that an idle connection is kept.", unit="seconds", low=1
+    )
+    connections: int = setting(10_000, "Most open connections per collector.", low=1)
+    queue_requests: int = setting(
+        20_000, "Most requests waiting for the journal, per collector.", low=1
+    )
+    queue_bytes: int = setting(
+        64 << 20,
+        "Most bytes of bodies waiting for the journal, per collector.",
+        unit="bytes",
+        low=1 << 20,
+    )
+    queue_seconds: float = setting(
+        5.0, "Longest time a request waits for the journal; then 503.", unit="seconds", low=0.1
+    )
+    group_requests: int = setting(1024, "Most requests that are made durable with one sync.", low=1)
+    shutdown_seconds: float = setting(
+        20.0, "Longest time that a clean stop waits for requests in flight.", unit="seconds", low=0
+    )
+    user_agents_cached: int = setting(
+        10_000, "Distinct user agents whose parse is remembered, per collector.", low=0
+    )
+    rejects_per_minute: int = setting(
+        600, "Rejects kept per source and minute; the rest are counted only.", low=0
+    )
+    reject_body_bytes: int = setting(
+        4096, "How much of a refused body is kept with its reject.", unit="bytes", low=0
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """`[server]`"""
+
+    host: str = setting("127.0.0.1", "Address that tracking listens on.")
+    port: int = setting(
+        8080, "Port that tracking listens on; 0 takes a free one.", low=0, high=65535
+    )
+    console_host: str = setting("127.0.0.1", "Address that the console listens on.")
+    console_port: int = setting(
+        8081, "Port that the console listens on; 0 takes a free one.", low=0, high=65535
+    )
+    data: str = setting("footfall-data", "Directory of everything that is kept.")
+    workers: int = setting(1, "Collector processes on the tracking port.", low=1, high=64)
+    trusted_proxies: tuple[str, ...] = setting(
+        (),
+        "Networks whose Forwarded or X-Forwarded-For headers are believed.",
+        check="network",
+        example='["10.0.0.0/8"]',
+    )
+    metrics_from: tuple[str, ...] = setting(
+        ("127.0.0.0/8", "::1/128"), "Networks that may read /metrics.", check="network"
+    )
+    tls_certificate: str | None = setting(
+        None, "PEM file with the certificate chain; with tls_key it turns on HTTPS.", check="file"
+    )
+    tls_key: str | None = setting(
+        None, "PEM file with the certificate's private key.", check="file"
+    )
+    geoip: str | None = setting(
+        None, "MaxMind DB file with countries; without one `country` stays empty.", check="file"
+    )
+    journal_retention_hours: float = setting(
+        24.0,
+        "How long the journal is kept for replay after everybody has followed it.",
+        unit="hours",
+        low=0,
+    )
+    query_seconds: float = setting(
+        60.0, "Longest time that one SQL query may take.", unit="seconds", low=0.1
+    )
+    query_memory_mb: int = setting(
+        512, "Most memory that loading and SQL may use together.", unit="MB", low=128
+    )
+    limits: Limits = field(default_factory=Limits)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """`[[source]]`: one site or app, with its keys and its rules."""
+
+    id: str = setting(..., "Its name, in every row. Letters, digits, '-', '_' and '.'.")
+    key_sha256: tuple[str, ...] = setting(
+        (), "SHA-256 of its keys, as `footfall source new` prints them.", check="sha256"
+    )
+    protocols: tuple[str, ...] = setting(..., "Protocols that it takes.")
+    origins: tuple[str, ...] = setting(
+        (), 'Origins of browser pages that may call; "*" is every one.', check="origin"
+    )
+    bots: str = setting(
+        "keep",
+        "Events of known crawlers: stored with device = 'bot', or dropped and counted.",
+        allowed=("keep", "drop"),
+    )
+    retention_days: int | None = setting(
+        None,
+        "Days after which its events, rejects and sessions are deleted; unset keeps them.",
+        unit="days",
+        low=1,
+    )
+    protocol_settings: dict[str, Any] = field(default_factory=dict, hash=False)
+    """By protocol name: the dataclass that `[source.<name>]` was read into."""
+
+    def of(self, kind: type[T]) -> T:
+        """The source's settings of one protocol, by that protocol's dataclass.
+
+        Its defaults where the source was made without them, as in tests.
+        """
+        for value in self.protocol_settings.values():
+            if isinstance(value, kind):
+                return value
+        return kind()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    server: Server
+    sources: tuple[Source, ...]
+    dev: bool = False
