@@ -117,6 +117,11 @@ class Server:
         check="network",
         example='["10.0.0.0/8"]',
     )
+    forwarded_header: str = setting(
+        "x-forwarded-for",
+        "The one header that trusted proxies set: the client's address is read from it.",
+        allowed=("x-forwarded-for", "forwarded"),
+    )
     metrics_from: tuple[str, ...] = setting(
         ("127.0.0.0/8", "::1/128"), "Networks that may read /metrics.", check="network"
     )

@@ -1,0 +1,268 @@
+"""Limits, CORS and routes around a protocol: `Request` in, `Reply` out.
+
+The order is the same for every protocol: path, method, preflight, size, encoding, and then what
+the protocol's own `decode` checks in its vendor's order. Every refusal passes through
+`Endpoint._refuse`: counted, kept as a reject under a budget, worded by the protocol.
+
+Neither sockets (`fastlane`) nor the journal (`intake`).
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Callable, Iterable, Mapping
+
+import msgspec
+import structlog
+
+from footfall.collect.contract import (
+    RETRY_LATER,
+    Cors,
+    HeaderPairs,
+    Intent,
+    Protocol,
+    Reason,
+    Refusal,
+    Reply,
+    Request,
+    Route,
+)
+from footfall.collect.intake import FAULT, Intake
+from footfall.collect.sources import Sources
+from footfall.metrics import REFUSED, REJECTS_KEPT, REQUESTS, Tally
+from footfall.model import Micros, Reject
+from footfall.settings import Limits, Source
+
+log = structlog.get_logger()
+
+Respond = Callable[[Reply], None]
+
+
+class Match(msgspec.Struct, frozen=True):
+    """A path's protocol, route and parameters."""
+
+    protocol: Protocol
+    route: Route
+    params: Mapping[str, str]
+    body_limit: int
+
+
+class Endpoint:
+    """Every protocol's routes, behind one call."""
+
+    def __init__(
+        self,
+        protocols: Iterable[Protocol],
+        sources: Sources,
+        intake: Intake,
+        limits: Limits,
+        tally: Tally,
+    ) -> None:
+        self.sources = sources
+        """Replaced whole on reload."""
+        self._intake = intake
+        self._limits = limits
+        self._tally = tally
+        self._budget = Budget(limits.rejects_per_minute)
+        self._exact: dict[str, Match] = {}
+        self._patterns: list[tuple[re.Pattern[str], Match]] = []
+        for protocol in protocols:
+            for route in protocol.routes:
+                self._add(protocol, route)
+
+    def _add(self, protocol: Protocol, route: Route) -> None:
+        match = Match(protocol, route, {}, route.body_limit or self._limits.body_bytes)
+        if "{" in route.path:
+            pattern = re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^/]+)", re.escape(route.path))
+            self._patterns.append((re.compile(pattern), match))
+        else:
+            self._exact[route.path] = match
+
+    def match(self, path: str) -> Match | None:
+        """The route of a percent-decoded path; None where no protocol has it."""
+        found = self._exact.get(path)
+        if found is not None:
+            return found
+        for pattern, match in self._patterns:
+            groups = pattern.fullmatch(path)
+            if groups is not None:
+                return msgspec.structs.replace(match, params=groups.groupdict())
+        return None
+
+    def handle(
+        self, match: Match, request: Request, respond: Respond, *, oversized: bool = False
+    ) -> None:
+        """Answer a request, at once or when what it brought is durable; `respond` is called once.
+
+        `oversized`: its body is over the limit and was not read.
+        """
+        result: Reply | Refusal | tuple[Request, Intent]
+        try:
+            result = self._decode(match, request, oversized)
+        except Exception:
+            log.exception("decoding failed", protocol=match.protocol.name)
+            result = FAULT
+        if isinstance(result, Reply):
+            self._finish(match, request, result, None, respond)
+        elif isinstance(result, Refusal):
+            self._refuse(match, request, result, respond)
+        else:
+            request, intent = result
+            source = intent.source
+
+            def answer(settled: Reply | Refusal) -> None:
+                if isinstance(settled, Refusal):
+                    if settled.source is None:
+                        settled = msgspec.structs.replace(settled, source=source)
+                    self._refuse(match, request, settled, respond)
+                else:
+                    self._finish(match, request, settled, source, respond)
+
+            self._intake.take(match.protocol, request, intent, answer)
+
+    def _decode(
+        self, match: Match, request: Request, oversized: bool
+    ) -> Reply | Refusal | tuple[Request, Intent]:
+        protocol = match.protocol
+        methods = match.route.methods
+        if methods and request.method not in methods:
+            if request.method == "OPTIONS" and protocol.cors is not None:
+                return Reply(204)
+            return Refusal(
+                reason=Reason.METHOD_NOT_ALLOWED, detail=f"This path takes {_allow(match)}."
+            )
+        if oversized:
+            return _too_large(match)
+        encoding = request.headers.get(b"content-encoding")
+        if encoding is not None:
+            inflated = _inflate(match, request, encoding)
+            if isinstance(inflated, Refusal):
+                return inflated
+            request = inflated
+        result = protocol.decode(request, self.sources)
+        return result if isinstance(result, Refusal) else (request, result)
+
+    def _refuse(self, match: Match, request: Request, refusal: Refusal, respond: Respond) -> None:
+        """The one way out for everything that is not taken."""
+        protocol = match.protocol
+        reply = protocol.refuse(refusal)
+        if refusal.reason is Reason.METHOD_NOT_ALLOWED:
+            allow = ("Allow", _allow(match))
+            reply = msgspec.structs.replace(reply, headers=(*reply.headers, allow))
+        REFUSED.labels(protocol.name, refusal.reason).inc()
+        source = refusal.source
+        budget = source.id if source is not None else f"?{protocol.name}"
+        if refusal.reason not in RETRY_LATER and self._budget.allows(budget, request.received_at):
+            REJECTS_KEPT.inc()
+            self._intake.keep(self._reject(request, refusal, protocol.name, reply.status))
+        self._finish(match, request, reply, source, respond)
+
+    def _reject(self, request: Request, refusal: Refusal, protocol: str, status: int) -> Reject:
+        problems = "; ".join(f"{problem.path}: {problem.message}" for problem in refusal.problems)
+        body = request.body[: self._limits.reject_body_bytes].decode("utf-8", "replace")
+        return Reject(
+            received_at=request.received_at,
+            source=refusal.source.id if refusal.source is not None else None,
+            protocol=protocol,
+            reason=refusal.reason,
+            detail=" ".join(filter(None, (refusal.detail, problems))),
+            status=status,
+            body=body or None,
+        )
+
+    def _finish(
+        self, match: Match, request: Request, reply: Reply, source: Source | None, respond: Respond
+    ) -> None:
+        protocol = match.protocol
+        self._tally.add(REQUESTS, (protocol.name, str(reply.status)))
+        extra = protocol.headers
+        if protocol.cors is not None:
+            extra += self._cors(match, protocol.cors, request, source)
+        if extra:
+            reply = Reply(reply.status, reply.body, reply.headers + extra)
+        respond(reply)
+
+    def _cors(
+        self, match: Match, cors: Cors, request: Request, source: Source | None
+    ) -> HeaderPairs:
+        """What the caller's origin may do; a preflight and an unknown key ask all sources."""
+        origin = request.header(b"origin")
+        if origin is None:
+            return VARY
+        preflight = request.method == "OPTIONS"
+        if cors.listed:
+            judges = self.sources.taking(match.protocol.name) if source is None else (source,)
+            if not any(origin in judge.origins or "*" in judge.origins for judge in judges):
+                return VARY
+        pairs = [*VARY, ("Access-Control-Allow-Origin", origin)]
+        if cors.credentials:
+            pairs.append(("Access-Control-Allow-Credentials", "true"))
+        if preflight:
+            pairs += [
+                ("Access-Control-Allow-Methods", _allow(match)),
+                ("Access-Control-Allow-Headers", ", ".join(cors.request_headers)),
+                ("Access-Control-Max-Age", str(cors.max_age_s)),
+            ]
+        elif cors.exposed_headers:
+            pairs.append(("Access-Control-Expose-Headers", ", ".join(cors.exposed_headers)))
+        return tuple(pairs)
+
+
+VARY: HeaderPairs = (("Vary", "Origin"),)
+
+
+class Budget:
+    """So many per name and minute; the names are the operator's, so there are few."""
+
+    def __init__(self, per_minute: int) -> None:
+        self._per_minute = per_minute
+        self._spent: dict[str, tuple[int, int]] = {}
+
+    def allows(self, name: str, now: Micros) -> bool:
+        """Whether one more is within the budget; if so it is spent."""
+        minute = now // 60_000_000
+        started, spent = self._spent.get(name, (minute, 0))
+        if started != minute:
+            spent = 0
+        if spent >= self._per_minute:
+            return False
+        self._spent[name] = (minute, spent + 1)
+        return True
+
+
+def _allow(match: Match) -> str:
+    methods = match.route.methods
+    return ", ".join(methods if match.protocol.cors is None else (*methods, "OPTIONS"))
+
+
+def _too_large(match: Match) -> Refusal:
+    return Refusal(
+        reason=Reason.BODY_TOO_LARGE,
+        detail=f"The body is over the limit of {match.body_limit} bytes. Send less at once.",
+    )
+
+
+def _inflate(match: Match, request: Request, encoding: bytes) -> Request | Refusal:
+    """The request with its gzip body inflated, as far as the limit goes."""
+    name = encoding.decode("latin-1").strip().lower()
+    if name in {"", "identity"}:
+        return request
+    if name not in {"gzip", "x-gzip"}:
+        return Refusal(
+            reason=Reason.BODY_NOT_VALID,
+            detail="This Content-Encoding is not supported. Send gzip, or the body as it is.",
+        )
+    inflater = zlib.decompressobj(wbits=31)
+    try:
+        body = inflater.decompress(request.body, match.body_limit + 1)
+    except zlib.error:
+        body = b""
+    if len(body) > match.body_limit:
+        return _too_large(match)
+    if not inflater.eof:
+        return Refusal(
+            reason=Reason.BODY_NOT_VALID,
+            detail="The body is not gzip, or is cut short, though Content-Encoding says gzip.",
+        )
+    return msgspec.structs.replace(request, body=body)

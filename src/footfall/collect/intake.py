@@ -1,0 +1,293 @@
+"""decode → enrich → transact → reply: what happens to a request between its decoding and its reply.
+
+Requests that arrive together are committed together: while one group is being made durable the
+next one gathers. A reply is handed on only when its group is durable. What waits is bounded in
+number, bytes and age; past a bound the answer is 503, never a success and never silence.
+
+Not HTTP: `endpoint` turns what comes back into an answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from footfall.collect import correlate
+from footfall.collect.contract import (
+    Draft,
+    DropReason,
+    Intent,
+    Protocol,
+    Reason,
+    Refusal,
+    Reply,
+    Request,
+)
+from footfall.collect.enrich import Enricher, Visit
+from footfall.errors import JournalFailed, JournalUnavailable
+from footfall.journal.contract import Journal, Outcome, States, Unit
+from footfall.metrics import COMMIT_SECONDS, DROPPED, EVENTS, GROUP_REQUESTS, QUEUED, Tally
+from footfall.model import Event, Micros, Reject
+from footfall.settings import Limits, Source
+
+log = structlog.get_logger()
+
+Answer = Callable[[Reply | Refusal], None]
+"""Called exactly once for each request that was taken in."""
+
+SWEEP_SECONDS = 0.25
+"""How often waiting requests are looked at for their age."""
+
+
+class Waiting:
+    """One unit between its arrival and its answer."""
+
+    __slots__ = ("answer", "arrived", "size", "unit")
+
+    def __init__(self, unit: Unit, answer: Answer | None, size: int, arrived: float) -> None:
+        self.unit = unit
+        self.answer = answer
+        """None once the answer was given (or where nobody waits for one)."""
+        self.size = size
+        self.arrived = arrived
+
+
+class Intake:
+    """The queue before the journal, and the one task that empties it."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        enricher: Enricher,
+        limits: Limits,
+        new_event_id: Callable[[Micros], str],
+        tally: Tally,
+    ) -> None:
+        self._journal = journal
+        self._enrich = enricher
+        self._limits = limits
+        self._new_event_id = new_event_id
+        self._queue: deque[Waiting] = deque()
+        self._in_flight: list[Waiting] = []
+        self._bytes = 0
+        self._arrived = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._tally = tally
+        self.failed: str | None = None
+        """Set for good when the journal refuses to go on; the process should then end."""
+
+    def take(self, protocol: Protocol, request: Request, intent: Intent, answer: Answer) -> None:
+        """Queue what an accepted request wants; `answer` follows once it is durable."""
+        visit = self._enrich(request, intent.source)
+        if visit.dropped is None:
+            events = tuple([
+                self._event(protocol.name, request, intent.source, draft, visit)
+                for draft in intent.drafts
+            ])  # fmt: skip
+        else:
+            DROPPED.labels(protocol.name, visit.dropped).inc(len(intent.drafts))
+            events = ()
+        unit = _unit(protocol, request, intent, events, visit.dropped)
+        self._put(unit, answer, len(request.body))
+
+    def keep(self, reject: Reject) -> None:
+        """Keep a refused request beside the events, if there is room; nobody waits for it."""
+        if self.failed is None and len(self._queue) < self._limits.queue_requests // 2:
+            outcome = Outcome(rejects=(reject,))
+            self._put(Unit((), lambda _states: outcome), None, len(reject.body or ""))
+
+    def _event(
+        self, protocol: str, request: Request, source: Source, draft: Draft, visit: Visit
+    ) -> Event:
+        """One event from what the protocol knows and, where it says nothing, from the visit."""
+        now = request.received_at
+        return Event(
+            event_id=draft.event_id or self._new_event_id(now),
+            source=source.id,
+            protocol=protocol,
+            type=draft.type,
+            occurred_at=now if draft.occurred_at is None else draft.occurred_at,
+            received_at=now,
+            session_id=draft.session_id,
+            profile_id=draft.profile_id,
+            user_id=draft.user_id,
+            page=draft.page,
+            location=draft.location,
+            channel=draft.channel or visit.channel,
+            brand=draft.brand or visit.brand,
+            country=visit.country,
+            device=visit.device,
+            os=visit.os,
+            browser=visit.browser,
+            ip=visit.ip,
+            playhead_s=draft.playhead_s,
+            properties=draft.properties,
+            context=draft.context,
+            client_id_given=draft.event_id is not None,
+        )
+
+    def _put(self, unit: Unit, answer: Answer | None, size: int) -> None:
+        limits = self._limits
+        if self.failed is not None:
+            if answer is not None:
+                answer(_unavailable(self.failed))
+            return
+        if len(self._queue) >= limits.queue_requests or self._bytes + size > limits.queue_bytes:
+            if answer is not None:
+                answer(OVERLOADED)
+            return
+        self._bytes += size
+        self._queue.append(Waiting(unit, answer, size, time.monotonic()))
+        self._idle.clear()
+        self._arrived.set()
+
+    async def run(self) -> None:
+        """Commit group after group until cancelled."""
+        sweeper = asyncio.create_task(self._sweep())
+        try:
+            while True:
+                if not self._queue:
+                    self._idle.set()
+                    self._arrived.clear()
+                    await self._arrived.wait()
+                await self._commit()
+        finally:
+            sweeper.cancel()
+
+    async def drained(self) -> None:
+        """Returns when nothing waits any more."""
+        await self._idle.wait()
+
+    async def _commit(self) -> None:
+        group = self._in_flight = list(itertools.islice(self._queue, self._limits.group_requests))
+        for _ in group:
+            self._queue.popleft()
+        started = time.perf_counter()
+        results: Sequence[Outcome | Exception]
+        try:
+            results = await self._journal.transact([waiting.unit for waiting in group])
+        except JournalUnavailable as fault:
+            log.error("commit failed", error=str(fault), code=fault.code, requests=len(group))  # noqa: TRY400 - said in words
+            if isinstance(fault, JournalFailed):
+                self.failed = str(fault)
+            results = [fault] * len(group)
+        except Exception as fault:
+            log.exception("commit failed")
+            results = [fault] * len(group)
+        COMMIT_SECONDS.observe(time.perf_counter() - started)
+        GROUP_REQUESTS.observe(len(group))
+        self._in_flight = []
+        for waiting, result in zip(group, results, strict=True):
+            self._settle(waiting, result)
+        QUEUED.set(len(self._queue))
+        if self.failed is not None:
+            self._fail_rest(self.failed)
+
+    def _settle(self, waiting: Waiting, result: Outcome | Exception) -> None:
+        self._bytes -= waiting.size
+        if isinstance(result, Outcome) and result.events:
+            first = result.events[0]
+            self._tally.add(EVENTS, (first.protocol, first.source), len(result.events))
+        answer, waiting.answer = waiting.answer, None
+        if answer is None:
+            return
+        try:
+            answer(_worded(result))
+        except Exception:
+            # One connection's fault must not keep the others of its group from their replies.
+            log.exception("reply failed")
+
+    def _fail_rest(self, why: str) -> None:
+        while self._queue:
+            self._settle(self._queue.popleft(), JournalFailed(why))
+
+    async def _sweep(self) -> None:
+        """Answer what has waited for too long, whether or not its group is being written.
+
+        A disk that stalls must not hold clients for ever. What is being written may still
+        become durable after its 503: not acknowledged means perhaps.
+        """
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            oldest = time.monotonic() - self._limits.queue_seconds
+            for waiting in self._in_flight:
+                if waiting.arrived > oldest:
+                    break
+                self._give_up(waiting)
+            while self._queue and self._queue[0].arrived <= oldest:
+                waiting = self._queue.popleft()
+                self._give_up(waiting)
+                self._bytes -= waiting.size
+            QUEUED.set(len(self._queue))
+
+    def _give_up(self, waiting: Waiting) -> None:
+        answer, waiting.answer = waiting.answer, None
+        if answer is not None:
+            answer(WAITED_TOO_LONG)
+
+
+def _unit(
+    protocol: Protocol,
+    request: Request,
+    intent: Intent,
+    events: tuple[Event, ...],
+    dropped: DropReason | None,
+) -> Unit:
+    """What the journal decides for one request: the protocol's part and the correlation."""
+    carried = correlate.carried(request) if protocol.takes_tracking_session else ()
+    reply = intent.reply
+    if dropped is not None and reply is not None:
+        # Nothing is ever left out without telling the sender.
+        reply = Reply(reply.status, reply.body, (*reply.headers, ("X-Footfall-Dropped", dropped)))
+    decide = intent.decide
+    if not carried and decide is None:
+        outcome = Outcome(events=events, reply=reply)
+        return Unit((), lambda _states: outcome)
+    tracking_keys = tuple(correlate.key(intent.source.id, session) for session in carried)
+
+    def decide_all(states: States) -> Outcome:
+        own = correlate.correlate(events, states, carried, intent.source.id, request.received_at)
+        if decide is None:
+            return Outcome(events=own, reply=reply)
+        return decide(intent, states, own)
+
+    return Unit((*intent.keys, *tracking_keys), decide_all)
+
+
+def _worded(result: Outcome | Exception) -> Reply | Refusal:
+    if isinstance(result, Outcome):
+        reply = result.reply
+        if isinstance(reply, Reply | Refusal):
+            return reply
+        log.error("a protocol decided no reply")
+        return FAULT
+    if isinstance(result, JournalUnavailable):
+        return _unavailable(str(result))
+    log.error("deciding failed", exc_info=result)
+    return FAULT
+
+
+def _unavailable(why: str) -> Refusal:
+    return Refusal(
+        reason=Reason.JOURNAL_UNAVAILABLE,
+        detail=f"Nothing was stored: {why} Send it again later.",
+    )
+
+
+OVERLOADED = Refusal(
+    reason=Reason.OVERLOADED,
+    detail="Too much is waiting to be stored. Nothing of this was; send it again later.",
+)
+WAITED_TOO_LONG = Refusal(
+    reason=Reason.OVERLOADED,
+    detail="Storing takes too long. This may or may not have been stored; send it again later.",
+)
+FAULT = Refusal(
+    reason=Reason.INTERNAL_ERROR, detail="An unexpected fault; the server's log says more."
+)
