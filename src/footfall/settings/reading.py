@@ -6,7 +6,6 @@ be right. Later sources win: the environment over the file, flags over the envir
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import tomllib
@@ -25,6 +24,7 @@ from footfall.settings.values import convert, expected, from_text, unreadable
 ENVIRONMENT_PREFIX = "FOOTFALL_SERVER_"
 DEV_SOURCE = "dev"
 DEV_KEY = "dev-key"
+DEV_KEY_SHA256 = "7e9f8fd111802be56c379d597842e29b2cebd35ff2133d431a49fa556a18704e"
 
 TABLES = ("server", "source")
 NOT_IN_THIS_RELEASE = {
@@ -90,8 +90,9 @@ def given_tables(raw: Mapping[str, Any]) -> list[frozenset[str]]:
     """By source, the names under which the file has tables."""
     return [
         frozenset(name for name, value in table.items() if isinstance(value, dict))
-        for table in raw.get("source", ())
         if isinstance(table, dict)
+        else frozenset()
+        for table in raw.get("source", ())
     ]
 
 
@@ -100,7 +101,7 @@ def dev_source(extensions: Extensions | None) -> Source:
     known = extensions or {}
     return Source(
         id=DEV_SOURCE,
-        key_sha256=(hashlib.sha256(DEV_KEY.encode()).hexdigest(),),
+        key_sha256=(DEV_KEY_SHA256,),
         protocols=tuple(known),
         origins=("*",),
         protocol_settings={name: _dev_table(kind) for name, kind in known.items() if kind},
@@ -116,6 +117,9 @@ def _settings(draft: Draft, extensions: Extensions | None, *, dev: bool) -> Sett
     if dev:
         sources.append(dev_source(extensions))
     return Settings(server=Server(**draft.server), sources=tuple(sources), dev=dev)
+
+
+_AFTER_THE_FILE = 1 << 30
 
 
 class _Reader:
@@ -137,7 +141,7 @@ class _Reader:
         """Note a problem of the setting at a place; `message` follows its name."""
         outside = self._from_outside.get(place)
         if outside:
-            self._problems.append((1 << 30, f"{outside} {message}"))
+            self._problems.append((_AFTER_THE_FILE, f"{outside} {message}"))
             return
         line = self._lines.of(place)
         where = f"{self._name}:{line}" if line else self._name
@@ -153,7 +157,7 @@ class _Reader:
         if len(place) > 1 and isinstance(place[1], int):
             which = self._source_ids.get(place[1], f"{place[1] + 1}")
             rest = ".".join(str(part) for part in place[2:])
-            return f"source {which}: {rest}".rstrip()
+            return f"source {which}: {rest}" if rest else f"source {which}"
         return ".".join(str(part) for part in place)
 
     # -- where values come from ---------------------------------------------------------------
@@ -180,7 +184,9 @@ class _Reader:
                 self._put(raw, name, from_text(settings[name], text), f"environment: {variable}")
             elif variable.startswith(ENVIRONMENT_PREFIX):
                 hint = nearest(variable, known)
-                self._problems.append((1 << 30, f"environment: {variable} is not known{hint}"))
+                self._problems.append(
+                    (_AFTER_THE_FILE, f"environment: {variable} is not known{hint}")
+                )
 
     def put_overrides(self, raw: dict[str, Any], overrides: Mapping[str, object]) -> None:
         for name, value in overrides.items():

@@ -96,7 +96,7 @@ def protocols(draft: Draft) -> Iterator[Problem]:
                 hint = nearest(name, draft.extensions)
                 yield ("source", index, "protocols"), f'has "{name}", which is unknown{hint}'
         for name in sorted(draft.given[index]):
-            if name not in taken:
+            if name in draft.extensions and name not in taken:
                 yield (
                     ("source", index, name),
                     f'is set, but protocols does not list it: add "{name}" or take it out',

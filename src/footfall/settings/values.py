@@ -86,8 +86,7 @@ def expected(setting: Declared) -> str:
     if setting.allowed:
         choice = "one of " + ", ".join(f'"{name}"' for name in setting.allowed)
         return f"a list of texts, each {choice}" if get_origin(kind) is tuple else choice
-    words = _KIND_WORDS.get(kind) or _KIND_WORDS[get_origin(kind)]
-    return f"{words} {bounds(setting)}".strip()
+    return f"{_kind_words(kind)} {bounds(setting)}".strip()
 
 
 def _shape(setting: Declared, kind: Any, value: object) -> Any:
@@ -102,7 +101,7 @@ def _shape(setting: Declared, kind: Any, value: object) -> Any:
         if not isinstance(value, dict):
             raise ValueError(_must(setting, value))
         item_kind = get_args(kind)[1]
-        return {name: _shape(setting, item_kind, item) for name, item in value.items()}
+        return {name: _item(setting, item_kind, name, item) for name, item in value.items()}
     if kind is float and type(value) is int:
         value = float(value)
     if type(value) is not kind:
@@ -110,6 +109,13 @@ def _shape(setting: Declared, kind: Any, value: object) -> Any:
     if not _within(setting, value):
         raise ValueError(_must(setting, value))
     return value
+
+
+def _item(setting: Declared, kind: Any, name: str, value: object) -> Any:
+    try:
+        return _shape(setting, kind, value)
+    except ValueError as error:
+        raise ValueError(f'{error} for "{name}"') from None
 
 
 def _within(setting: Declared, value: Any) -> bool:
@@ -149,13 +155,25 @@ def _without_none(kind: Any) -> Any:
     return kind
 
 
-_KIND_WORDS: Mapping[Any, str] = {
+def _kind_words(kind: Any) -> str:
+    if get_origin(kind) is dict:
+        return f"a table of {_PLURALS[get_origin(get_args(kind)[1]) or get_args(kind)[1]]}"
+    if get_origin(kind) is tuple:
+        return f"a list of {_PLURALS[get_args(kind)[0]]}"
+    return _SINGULARS[kind]
+
+
+_SINGULARS: Mapping[Any, str] = {
     bool: "true or false",
     int: "a whole number",
     float: "a number",
     str: "a text in quotes",
-    tuple: "a list of texts",
-    dict: "a table of such values",
+}
+_PLURALS: Mapping[Any, str] = {
+    int: "whole numbers",
+    float: "numbers",
+    str: "texts",
+    tuple: "lists of texts",
 }
 
 

@@ -1,0 +1,520 @@
+"""Settings: what is read, what is refused, and in which words."""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from footfall.errors import SettingsError
+from footfall.settings import (
+    Limits,
+    Server,
+    Settings,
+    Source,
+    describe,
+    load,
+    setting,
+    unreadable_files,
+)
+from footfall.settings.declared import declared
+from footfall.settings.lines import Lines
+from footfall.settings.reading import DEV_KEY, DEV_KEY_SHA256
+from footfall.settings.values import CHECKS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vaix:
+    client_ids: tuple[str, ...] = setting((), "Client ids.", dev=("*",))
+    lenient: bool = setting(False, "Takes what the public client sends.")
+    public_key: str | None = setting(None, "PEM file.", check="file")
+    event_types: dict[str, tuple[str, ...]] = setting(
+        {"clicks:event": ("page",)}, "Required fields by type."
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Jay:
+    lifetime_hours: float = setting(24.0, "Of a session.", unit="hours", low=0.1)
+
+
+EXTENSIONS = {"vaix": Vaix, "jay": Jay, "tracardi": None}
+KEY = "a" * 64
+SHOP = f'[[source]]\nid = "shop"\nkey_sha256 = "{KEY}"\nprotocols = ["vaix"]\n'
+
+
+def read(text="", environment=None, **options) -> Settings:
+    options.setdefault("extensions", EXTENSIONS)
+    return load(text, environment or {}, **options)
+
+
+def problems(text="", environment=None, **options) -> list[str]:
+    with pytest.raises(SettingsError) as caught:
+        read(text, environment, **options)
+    return str(caught.value).split("\n")
+
+
+def problem(text="", environment=None, **options) -> str:
+    (only,) = problems(text, environment, **options)
+    return only
+
+
+def test_nothing_given_is_the_defaults():
+    settings = read()
+    assert settings.sources == ()
+    assert settings.server.port == 8080
+    assert settings.server.limits == Limits()
+    assert settings.server.data == str(Path.cwd() / "footfall-data")
+
+
+def test_values_take_the_types_that_are_declared():
+    settings = read(
+        "[server]\nport = 9000\nquery_seconds = 5\ntrusted_proxies = '10.0.0.0/8'\n"
+        "[server.limits]\nbody_bytes = 65536\n" + SHOP + "[source.vaix]\nlenient = true\n"
+        "client_ids = 'web'\n[source.vaix.event_types]\n'clicks:offer' = ['page', 'offer']\n"
+        "'clicks:all' = 'page'\n"
+    )
+    assert settings.server.port == 9000
+    assert settings.server.query_seconds == 5.0
+    assert isinstance(settings.server.query_seconds, float)
+    assert settings.server.trusted_proxies == ("10.0.0.0/8",)
+    assert settings.server.limits == Limits(body_bytes=65536)
+    (shop,) = settings.sources
+    assert shop.key_sha256 == (KEY,)
+    assert shop.of(Vaix) == Vaix(
+        lenient=True,
+        client_ids=("web",),
+        event_types={"clicks:offer": ("page", "offer"), "clicks:all": ("page",)},
+    )
+
+
+def test_protocol_settings_are_there_without_a_table():
+    (shop,) = read(SHOP).sources
+    assert shop.protocol_settings == {"vaix": Vaix(), "jay": Jay()}
+    assert shop.of(Jay).lifetime_hours == 24.0
+    assert Source(id="x", protocols=()).of(Jay) == Jay()
+
+
+def test_settings_can_stand_in_sets():
+    """Sources are compared and kept in sets when they are read anew."""
+    assert len({read(SHOP), read(SHOP)}) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "[server]\nport = 70000",
+            "2: server.port must be a whole number from 0 to 65535, not 70000",
+        ),
+        (
+            "[server]\nport = '80'",
+            '2: server.port must be a whole number from 0 to 65535, not "80"',
+        ),
+        (
+            "[server]\nport = true",
+            "2: server.port must be a whole number from 0 to 65535, not true",
+        ),
+        (
+            "[server]\nport = 80.0",
+            "2: server.port must be a whole number from 0 to 65535, not 80.0",
+        ),
+        (
+            "[server]\nquery_seconds = inf",
+            "2: server.query_seconds must be a number of at least 0.1 seconds, not inf",
+        ),
+        (
+            "[server]\nquery_seconds = nan",
+            "2: server.query_seconds must be a number of at least 0.1 seconds, not nan",
+        ),
+        ("[server]\nhost = 3", "2: server.host must be a text in quotes, not 3"),
+        (
+            "[server]\ntrusted_proxies = 3",
+            "2: server.trusted_proxies must be a list of texts, not 3",
+        ),
+        (
+            "[server]\ntrusted_proxies = [\n3]",
+            "2: server.trusted_proxies must be a list of texts, not 3",
+        ),
+        (
+            "[server.limits]\nbody_bytes = 1",
+            "2: server.limits.body_bytes must be a whole number of at least 1024 bytes, not 1",
+        ),
+        ("[server]\nlimits = 1", "2: server.limits must be a table"),
+        ("server = 1", "1: server must be a table"),
+        ("[server]\nprot = 1", '2: server.prot is not a setting; did you mean "port"?'),
+        ("[sever]\nport = 1", '1: sever is not a table of this file; did you mean "server"?'),
+        ("[source]\nid = 'x'", "1: source is a list: write [[source]] with two brackets"),
+        ("source = [1]", "1: source 1 must be a table"),
+        (SHOP + "bots = 'no'", '5: source shop: bots must be one of "keep", "drop", not "no"'),
+        (
+            SHOP + "\n[source.vaix]\nlenint = true",
+            '7: source shop: vaix.lenint is not a setting; did you mean "lenient"?',
+        ),
+        (
+            SHOP + "vaix = { lenient = 3 }",
+            "5: source shop: vaix.lenient must be true or false, not 3",
+        ),
+        (
+            SHOP + "[source.vaix]\nevent_types = 3",
+            "6: source shop: vaix.event_types must be a table of lists of texts, not 3",
+        ),
+        (
+            SHOP + "[source.vaix.event_types]\na = 3",
+            '7: source shop: vaix.event_types must be a table of lists of texts, not 3 for "a"',
+        ),
+        (SHOP + "[source.vax]", '5: source shop: vax is not a setting; did you mean "vaix"?'),
+        (
+            SHOP + "[source.jay]",
+            '5: source shop: jay is set, but protocols does not list it: add "jay" or take it out',
+        ),
+        (
+            "[[source]]\nid = 'shop'\nprotocols = ['jya']",
+            '3: source shop: protocols has "jya", which is unknown; did you mean "jay"?',
+        ),
+        (
+            "[[source]]\nid = 'shop'\nprotocols = []",
+            "3: source shop: protocols is empty: name at least one protocol",
+        ),
+        (
+            "[[source]]\nid = 'shop'",
+            "1: source shop: protocols is missing: it must be a list of texts",
+        ),
+        (
+            "[[source]]\nid = 'a b'\nprotocols = 'jay'",
+            '2: source a b: id must be 1 to 64 letters, digits, "-", "_" and ".", beginning with a letter or digit, not "a b"',
+        ),
+        (
+            SHOP + "[[source]]\nid = 'shop'\nprotocols = 'jay'",
+            '6: source shop: id "shop" names source 1 already',
+        ),
+        (
+            SHOP + f"[[source]]\nid = 'b'\nprotocols = 'jay'\nkey_sha256 = '{KEY.upper()}'",
+            "8: source b: key_sha256 has aaaaaaaaaaaa… which source shop has already: a key names one source",
+        ),
+        (
+            "[server]\ntls_key = 'pyproject.toml'",
+            "2: server.tls_key needs server.tls_certificate as well",
+        ),
+        ("[server]\ngeoip = 'no.mmdb'", '2: server.geoip names "no.mmdb", which does not exist'),
+        ("[server]\ngeoip = '.'", '2: server.geoip names ".", which is not a file'),
+        ("[server]\nport = 8081", "console_port is 8081, which tracking has: choose another"),
+        (
+            "[server]\ntrusted_proxies = '10.0.0.1/8'",
+            '2: server.trusted_proxies has an address where a network is meant: write "10.0.0.0/8"',
+        ),
+        (
+            "[server]\ntrusted_proxies = 'lan'",
+            '2: server.trusted_proxies must be networks such as "10.0.0.0/8" or "::1/128", not "lan"',
+        ),
+        (
+            "[cluster]\nnats = 'x'",
+            "1: cluster is not in this release, which keeps everything in server.data; take it out",
+        ),
+        ("[[service]]\nid = 'x'", "1: service (streams) is not in this release; take it out"),
+        ("port = \n", "1: not valid TOML: Invalid value (at line 1, column 8)"),
+        ("[server]\nhost = '''\n", "3: not valid TOML: Expected \"'''\" (at end of document)"),
+    ],
+)
+def test_a_problem_says_where_what_and_what_would_be_right(text, message):
+    said = problem(text)
+    assert said.startswith("footfall.toml:")
+    assert said.removeprefix("footfall.toml:").endswith(message)
+
+
+def test_all_problems_come_at_once_in_the_order_of_the_file():
+    found = problems(
+        SHOP.replace("vaix", "jya") + "[server]\nport = -1\nworkers = 0\n",
+        {"FOOTFALL_SERVER_LIMITS_JSON_DEPTH": "deep"},
+        overrides={"server.console_port": -4},
+    )
+    assert [line.split(" ")[0] for line in found] == [
+        "footfall.toml:4:",
+        "footfall.toml:6:",
+        "footfall.toml:7:",
+        "command",
+        "environment:",
+    ]
+
+
+def test_a_key_in_place_of_its_hash_is_not_repeated():
+    """The text may be the key itself, and messages end up in logs."""
+    said = problem(SHOP.replace(KEY, "my-secret-key"))
+    assert "my-secret-key" not in said
+    assert "footfall source new" in said
+
+
+@pytest.mark.parametrize(
+    ("given_", "kept"),
+    [
+        ("*", "*"),
+        ("https://www.example.com", "https://www.example.com"),
+        ("HTTPS://WWW.Example.com:443", "https://www.example.com"),
+        ("http://localhost:3000", "http://localhost:3000"),
+        ("http://[::1]:3000", "http://[::1]:3000"),
+        ("capacitor://localhost", "capacitor://localhost"),
+    ],
+)
+def test_origins_are_kept_as_browsers_send_them(given_, kept):
+    (shop,) = read(SHOP + f"origins = '{given_}'").sources
+    assert shop.origins == (kept,)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "www.example.com",
+        "https://a/b",
+        "https://a/",
+        "https://*.a.com",
+        "https://u@a",
+        "https://a:x",
+        "",
+    ],
+)
+def test_what_is_not_an_origin_is_refused(text):
+    assert "origins" in problem(SHOP + f"origins = '{text}'")
+
+
+# -- environment and flags ----------------------------------------------------------------------
+
+
+def test_environment_wins_over_the_file_and_flags_over_both():
+    text = "[server]\nport = 1000\nhost = '127.0.0.2'\nconsole_port = 1001\n"
+    environment = {
+        "FOOTFALL_SERVER_PORT": "2000",
+        "FOOTFALL_SERVER_CONSOLE_PORT": "2001",
+        "FOOTFALL_SERVER_LIMITS_BODY_BYTES": "4096",
+        "FOOTFALL_SERVER_TRUSTED_PROXIES": "10.0.0.0/8, ::1/128",
+        "FOOTFALL_SERVER_QUERY_SECONDS": "2.5",
+        "FOOTFALL_DEBUG": "1",
+        "HOME": "/",
+    }
+    server = read(text, environment, overrides={"server.port": 3000, "server.workers": None}).server
+    assert (server.port, server.console_port, server.host) == (3000, 2001, "127.0.0.2")
+    assert server.limits.body_bytes == 4096
+    assert server.trusted_proxies == ("10.0.0.0/8", "::1/128")
+    assert server.query_seconds == 2.5
+    assert server.workers == 1
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "message"),
+    [
+        (
+            "FOOTFALL_SERVER_POTR",
+            "1",
+            'environment: FOOTFALL_SERVER_POTR is not known; did you mean "FOOTFALL_SERVER_PORT"?',
+        ),
+        (
+            "FOOTFALL_SERVER_PORT",
+            "x",
+            'environment: FOOTFALL_SERVER_PORT must be a whole number from 0 to 65535, not "x"',
+        ),
+        (
+            "FOOTFALL_SERVER_PORT",
+            "",
+            'environment: FOOTFALL_SERVER_PORT must be a whole number from 0 to 65535, not ""',
+        ),
+    ],
+)
+def test_a_problem_of_the_environment_names_the_variable(variable, text, message):
+    assert problem("", {variable: text}) == message
+
+
+def test_every_server_setting_has_its_variable():
+    texts = {row.environment for row in describe(EXTENSIONS) if row.environment}
+    assert "FOOTFALL_SERVER_LIMITS_BODY_BYTES" in texts
+    assert len(texts) == len(declared(Server)) - 1 + len(declared(Limits))
+
+
+def test_the_environment_does_not_hide_a_server_table_of_the_wrong_kind():
+    assert "server must be a table" in problem("server = 1", {"FOOTFALL_SERVER_PORT": "1"})
+
+
+# -- places of files ----------------------------------------------------------------------------
+
+
+def test_the_files_names_are_relative_to_its_folder(tmp_path):
+    (tmp_path / "cert.pem").write_text("")
+    (tmp_path / "key.pem").write_text("")
+    text = "[server]\ndata = 'kept'\ntls_certificate = 'cert.pem'\ntls_key = 'key.pem'"
+    server = read(text, path=tmp_path / "footfall.toml").server
+    assert server.data == str(tmp_path / "kept")
+    assert server.tls_certificate == str(tmp_path / "cert.pem")
+    assert read(path=tmp_path / "footfall.toml").server.data == str(tmp_path / "footfall-data")
+
+
+def test_names_from_flags_and_environment_are_relative_to_the_current_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text, path = "[server]\ndata = 'kept'", Path("/etc/footfall.toml")
+    assert read(text, path=path, overrides={"server.data": "d"}).server.data == str(tmp_path / "d")
+    environment = {"FOOTFALL_SERVER_DATA": "e"}
+    assert read(text, environment, path=path).server.data == str(tmp_path / "e")
+
+
+def test_files_that_cannot_be_read_may_be_told_instead_of_refused(tmp_path):
+    text = "[server]\ngeoip = 'no.mmdb'\n" + SHOP + "[source.vaix]\npublic_key = 'no.pem'"
+    settings = read(text, path=tmp_path / "footfall.toml", check_files=False)
+    assert unreadable_files(settings) == [
+        f"server.geoip names {tmp_path}/no.mmdb, which does not exist",
+        f"source shop: vaix.public_key names {tmp_path}/no.pem, which does not exist",
+    ]
+    assert len(problems(text, path=tmp_path / "footfall.toml")) == 2
+
+
+# -- dev mode, and reading without the protocols ------------------------------------------------
+
+
+def test_dev_adds_a_source_that_takes_everything():
+    settings = read(SHOP, dev=True)
+    assert [source.id for source in settings.sources] == ["shop", "dev"]
+    dev = settings.sources[-1]
+    assert dev.key_sha256 == (hashlib.sha256(DEV_KEY.encode()).hexdigest(),) == (DEV_KEY_SHA256,)
+    assert set(dev.protocols) == set(EXTENSIONS)
+    assert dev.origins == ("*",)
+    assert dev.of(Vaix) == Vaix(client_ids=("*",))
+
+
+@pytest.mark.parametrize("name", ["host", "console_host"])
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.1", "example.com"])
+def test_dev_serves_loopback_only(name, host):
+    said = problem(dev=True, overrides={f"server.{name}": host})
+    assert said.startswith(f'command line: --{name.replace("_", "-")} is "{host}": --dev has')
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.53", "::1", "localhost"])
+def test_dev_takes_every_name_of_loopback(host):
+    assert read(dev=True, overrides={"server.host": host}).dev
+
+
+def test_dev_wants_its_source_id_for_itself():
+    assert '"dev"' in problem(SHOP.replace("shop", "dev"), dev=True)
+    assert read(SHOP.replace("shop", "dev")).sources[0].id == "dev"
+
+
+def test_without_extensions_protocols_are_not_judged():
+    text = SHOP.replace("vaix", "whatever") + "[source.whatever]\nx = 1\n"
+    (shop,) = read(text, extensions=None).sources
+    assert shop.protocols == ("whatever",)
+    assert shop.protocol_settings == {}
+
+
+# -- the scanner of lines -----------------------------------------------------------------------
+
+
+def test_lines_are_found_past_everything_that_looks_like_a_header():
+    text = '''# [server]
+a = """
+[server]
+b = 1 \\""" "
+"""
+c = [ # ]
+  "]", [1, 2],
+  { d = 1 },
+]
+"quoted key" = 1
+[ server . "limits" ] # comment
+ e.f = '[x]'
+[[source]]
+[source.vaix]
+g = "\\"]"
+h = \'\'\'
+[[source]]\'\'\'\'
+[[source]]
+id = 1
+[source.vaix.event_types]
+"clicks:event" = 1
+'''
+    tomllib.loads(text)
+    lines = Lines(text)
+    assert {
+        path: lines.of(path)
+        for path in [
+            ("a",),
+            ("c",),
+            ("c", "d"),
+            ("quoted key",),
+            ("server",),
+            ("server", "limits", "e", "f"),
+            ("source", 0, "vaix", "g"),
+            ("source", 0, "vaix", "h"),
+            ("source", 0, "id"),
+            ("source", 1, "id"),
+            ("source", 1, "vaix", "event_types", "clicks:event"),
+            ("nowhere",),
+        ]
+    } == {
+        ("a",): 2,
+        ("c",): 6,
+        ("c", "d"): 6,
+        ("quoted key",): 10,
+        ("server",): 11,
+        ("server", "limits", "e", "f"): 12,
+        ("source", 0, "vaix", "g"): 15,
+        ("source", 0, "vaix", "h"): 16,
+        ("source", 0, "id"): 13,
+        ("source", 1, "id"): 19,
+        ("source", 1, "vaix", "event_types", "clicks:event"): 21,
+        ("nowhere",): None,
+    }
+
+
+_words = st.text("abc[]{}#='\\\"\n ", max_size=12)
+_values = st.recursive(
+    _words | st.integers(), lambda inner: st.lists(inner, max_size=3), max_leaves=5
+)
+
+
+def _written(value) -> str:
+    """A value as TOML, over several lines where it has brackets."""
+    if isinstance(value, list):
+        return "[\n" + "".join(f"{_written(item)}, # ]\n" for item in value) + "]"
+    if isinstance(value, int):
+        return str(value)
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"""{escaped}"""' if "\n" in value else f'"{escaped}"'
+
+
+@given(st.lists(_values, max_size=6))
+def test_lines_of_keys_are_right_whatever_their_values(values):
+    text, expected = "[t]\n", {}
+    for number, value in enumerate(values):
+        expected["t", f"k{number}"] = text.count("\n") + 1
+        text += f"k{number} = {_written(value)}\n"
+    assert list(tomllib.loads(text)["t"]) == [name for _, name in expected]
+    lines = Lines(text)
+    assert {path: lines.of(path) for path in expected} == expected
+
+
+# -- the list itself ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [Server, Limits, Source])
+def test_every_setting_is_whole(kind):
+    for one in declared(kind).values():
+        if one.is_table:
+            continue
+        assert one.help.endswith("."), one.name
+        assert one.check is None or one.check in CHECKS
+        assert one.low is None or one.required or one.default is None or one.default >= one.low
+        if one.example:
+            tomllib.loads(f"x = {one.example}")
+
+
+def test_describe_has_every_setting_once():
+    rows = describe(EXTENSIONS)
+    names = [(row.table, row.name) for row in rows]
+    assert len(names) == len(set(names))
+    assert ("[server.limits]", "body_bytes") in names
+    assert ("[[source]]", "origins") in names
+    assert ("[source.vaix]", "lenient") in names
+    by_name = dict(zip(names, rows, strict=True))
+    assert by_name["[[source]]", "id"].default == "required"
+    assert by_name["[server]", "tls_key"].default == "unset"
+    assert by_name["[source.vaix]", "event_types"].default == '`{ "clicks:event" = ["page"] }`'
