@@ -33,7 +33,7 @@ class Vaix:
     client_ids: tuple[str, ...] = setting((), "Client ids.", dev=("*",))
     lenient: bool = setting(False, "Takes what the public client sends.")
     public_key: str | None = setting(None, "PEM file.", check="file")
-    event_types: dict[str, tuple[str, ...]] = setting(
+    event_types: dict[str, tuple[str, ...]] = setting(  # noqa: RUF009 - it gives a field
         {"clicks:event": ("page",)}, "Required fields by type."
     )
 
@@ -166,7 +166,7 @@ def test_settings_can_stand_in_sets():
         ),
         (
             SHOP + "[source.vaix.event_types]\na = 3",
-            '7: source shop: vaix.event_types must be a table of lists of texts, not 3 for "a"',
+            '5: source shop: vaix.event_types must be a table of lists of texts, not 3 for "a"',
         ),
         (SHOP + "[source.vax]", '5: source shop: vax is not a setting; did you mean "vaix"?'),
         (
