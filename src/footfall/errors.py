@@ -8,6 +8,8 @@ is wrong and where; `remedy` says how to mend it. Codes never change their meani
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 
 class FootfallError(Exception):
     """Base of every fault that is reported to the operator in words, without a traceback."""
@@ -51,6 +53,18 @@ class ServerNotRunning(FootfallError):
     remedy = "Start it with `footfall serve`, or name its directory with --data."
 
 
+class DataDirectoryMissing(FootfallError):
+    code = "F205"
+    remedy = "Name the right one with --data, or begin it with `footfall serve`."
+
+
+class DataDirectoryForeign(FootfallError):
+    """A path that holds something else: nothing is ever written among other people's files."""
+
+    code = "F206"
+    remedy = "Choose an empty or a new directory with --data."
+
+
 class JournalUnavailable(FootfallError):
     """The journal cannot commit now; what was asked was not acknowledged."""
 
@@ -89,3 +103,14 @@ class QueryTimeout(FootfallError):
 class BackupDamaged(FootfallError):
     code = "F501"
     remedy = "A file of the backup is missing or changed. Take another backup."
+
+
+def by_code() -> Mapping[str, type[FootfallError]]:
+    """Every fault that there is, by its code, in the order of the codes."""
+    found: dict[str, type[FootfallError]] = {FootfallError.code: FootfallError}
+    waiting = [FootfallError]
+    while waiting:
+        for kind in waiting.pop().__subclasses__():
+            found[kind.code] = kind
+            waiting.append(kind)
+    return dict(sorted(found.items()))
