@@ -10,14 +10,27 @@ import hmac
 import secrets
 from collections.abc import Iterable
 
-from footfall.settings import Source
+from footfall.collect.keysets import KeySets
+from footfall.settings import Limits, Source
 
 
 class Sources:
-    """Sources by key, and which origins their pages may have."""
+    """Sources by key, and what else decoding looks at: limits and key sets.
 
-    def __init__(self, sources: Iterable[Source]) -> None:
+    `key_sets` outlives the snapshots: whoever makes them has it `watch` what their sources name.
+    """
+
+    def __init__(
+        self,
+        sources: Iterable[Source],
+        *,
+        limits: Limits | None = None,
+        key_sets: KeySets | None = None,
+    ) -> None:
         self.all = tuple(sources)
+        self.limits = limits or Limits()
+        self.key_sets = key_sets or KeySets()
+        self._taking: dict[str, tuple[Source, ...]] = {}
         # Looked up under a secret of this process, so that how far a look-up got says nothing
         # about the digests that are stored.
         self._secret = secrets.token_bytes(32)
@@ -43,4 +56,8 @@ class Sources:
 
     def taking(self, protocol: str) -> tuple[Source, ...]:
         """The sources that take a protocol."""
-        return tuple(source for source in self.all if protocol in source.protocols)
+        found = self._taking.get(protocol)
+        if found is None:
+            found = tuple(source for source in self.all if protocol in source.protocols)
+            self._taking[protocol] = found
+        return found
