@@ -75,6 +75,7 @@ def test_one_process_holds_it(tmp_path):
         pass
 
 
+@pytest.mark.slow
 def test_the_lock_goes_with_its_process(tmp_path):
     data = DataDirectory.create(tmp_path / "d")
     program = (

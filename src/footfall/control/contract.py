@@ -1,0 +1,63 @@
+"""What can be asked of whoever holds a data directory.
+
+The worker of a running server implements `Service`, and so does the client of its socket; where
+no server runs, a command opens the same service in its own process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Literal, Protocol
+
+CONTENT_TYPES: Mapping[str, str] = {
+    "json": "application/json",
+    "csv": "text/csv; charset=utf-8",
+    "parquet": "application/vnd.apache.parquet",
+}
+"""The formats of `Service.query`, with what they are on the wire."""
+
+
+class Service(Protocol):
+    """Four questions. Every one may raise a `footfall.errors.FootfallError`.
+
+    Streams are asynchronous generators: nothing happens before their first item is asked for,
+    and closing one ends the work behind it.
+    """
+
+    def query(self, sql: str, fmt: str) -> AsyncIterator[bytes]:
+        """One SELECT's result in a format of `CONTENT_TYPES`, in pieces.
+
+        JSON is one array of objects; CSV has a header line, also where there are no rows.
+        Raises `QueryRefused`, `QueryTimeout`.
+        """
+        ...
+
+    def tail(self, *, follow: bool, start: str) -> AsyncIterator[bytes]:
+        """Events and rejects in the journal's order, as lines made by `tail_line`.
+
+        An item holds one or more whole lines. `start` is "start" (the first record that is
+        kept), "now" (what is committed from now on) or a position, "0:4711". With `follow` it
+        goes on for ever, else it ends where the journal ends.
+        """
+        ...
+
+    async def status(self) -> Mapping[str, Any]:
+        """How things stand: names to numbers, texts, lists and further such mappings."""
+        ...
+
+    def backup(self, destination: str) -> AsyncIterator[Mapping[str, Any]]:
+        """Write a backup into a directory (an absolute path) that is empty or not there yet.
+
+        Every item tells the progress: ``{"done": 3, "total": 17, "what": "journal/…"}``, in
+        files or bytes as it likes; the last one has ``done == total``.
+        """
+        ...
+
+
+def tail_line(kind: Literal["event", "reject"], position: tuple[int, int], raw: bytes) -> bytes:
+    """One line of `Service.tail`: ``{"event": {…}, "position": "0:4711"}``.
+
+    `raw` is the event or reject as the journal has it, JSON without a newline.
+    """
+    partition, sequence = position
+    return b'{"%s":%s,"position":"%d:%d"}\n' % (kind.encode(), raw, partition, sequence)
