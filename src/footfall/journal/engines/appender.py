@@ -1,0 +1,129 @@
+"""Appending to the segment files: the only code that writes records.
+
+Called under the journal's lock with what the shared tip says; it decides nothing about who may
+write, and makes nothing known that it has written. `segments.py` has the format.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+from pathlib import Path
+from typing import NamedTuple
+
+from footfall.errors import JournalFailed, JournalUnavailable
+from footfall.journal.engines.files import Files
+from footfall.journal.engines.segments import (
+    MAX_PAYLOAD,
+    SEGMENT_HEADER,
+    frame,
+    segment_header,
+    segment_name,
+)
+
+_NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+class Appended(NamedTuple):
+    """Where a record stands: its segment's base, its first byte and the byte after its last."""
+
+    base: int
+    start: int
+    end: int
+
+
+class Appender:
+    """Writes one record at a time and makes it durable."""
+
+    def __init__(
+        self, directory: Path, files: Files, segment_bytes: int, allocate_bytes: int
+    ) -> None:
+        self._directory = directory
+        self._files = files
+        self._segment_bytes = segment_bytes
+        self._allocate_bytes = allocate_bytes
+        self._fd: int | None = None
+        self._base = -1
+        self._allocated = 0
+
+    def append(self, base: int, end: int, payload: bytes) -> Appended:
+        """Write a record at `end` of the segment `base`, or into a new one after a full one.
+
+        Raises `JournalUnavailable` when nothing of it can become visible, `JournalFailed` when
+        it is unknown whether it is durable.
+        """
+        if len(payload) > MAX_PAYLOAD:
+            raise JournalUnavailable(f"A group of {len(payload)} bytes is more than a record holds")
+        # By how full the segment is, not by what is to be written: whoever comes after a crash
+        # in the midst of this decides the same way, so the old segment never grows any more.
+        rolls = end - base >= self._segment_bytes
+        try:
+            self._open(end if rolls else base, create=rolls)
+            start = end + SEGMENT_HEADER if rolls else end
+            data = frame(start, payload)
+            self._allocate(start - self._base + len(data))
+        except OSError as fault:
+            raise JournalUnavailable(f"No space could be taken for the log: {fault}") from fault
+        self._write(data, start)
+        self._sync(new_file=rolls)
+        if rolls:
+            self._tidy(base, end)
+        return Appended(self._base, start, start + len(data))
+
+    def close(self) -> None:
+        if self._fd is not None:
+            self._files.close(self._fd)
+            self._fd = None
+            self._base = -1
+
+    def _open(self, base: int, *, create: bool) -> None:
+        if self._base == base and not create:
+            return
+        self.close()
+        self._fd = self._files.open(self._directory / segment_name(base), create=create)
+        self._base = base
+        if create:
+            # A file of that name is what a crash left of the same step.
+            self._files.truncate(self._fd, 0)
+            self._allocated = 0
+            self._allocate(SEGMENT_HEADER)
+            self._files.pwrite(self._fd, segment_header(base), 0)
+        else:
+            self._allocated = self._files.size(self._fd)
+
+    def _allocate(self, needed: int) -> None:
+        """Take space in steps up to the segment's size, and beyond it for a large record."""
+        if needed <= self._allocated:
+            return
+        assert self._fd is not None
+        step = min(self._allocated + self._allocate_bytes, self._segment_bytes)
+        target = max(needed, step)
+        self._files.allocate(self._fd, self._allocated, target - self._allocated)
+        self._allocated = target
+
+    def _write(self, data: bytes, start: int) -> None:
+        assert self._fd is not None
+        try:
+            self._files.pwrite(self._fd, data, start - self._base)
+        except OSError as fault:
+            if fault.errno in _NO_SPACE:
+                raise JournalUnavailable(f"The log cannot grow: {fault}") from fault
+            raise JournalFailed(f"Writing to the log failed: {fault}") from fault
+
+    def _sync(self, *, new_file: bool) -> None:
+        assert self._fd is not None
+        try:
+            self._files.sync(self._fd)
+            if new_file:
+                self._files.sync_directory(self._directory)
+        except OSError as fault:
+            raise JournalFailed(f"The disk did not make the log durable: {fault}") from fault
+
+    def _tidy(self, base: int, end: int) -> None:
+        """Give back what was allocated beyond the end of a full segment; it may also stay."""
+        with contextlib.suppress(OSError):
+            fd = self._files.open(self._directory / segment_name(base))
+            try:
+                self._files.truncate(fd, end - base)
+            finally:
+                self._files.close(fd)

@@ -1,0 +1,384 @@
+"""The embedded journal: segment files and a SQLite state in one directory, no server.
+
+Several processes of one machine share it. Whoever holds the directory runs `recover` once;
+then each process opens a `LocalJournal`. This file is the conduct between the parts: the lock,
+the order of a commit, and what a fault leads to. The parts are `segments` and `appender` (the
+log), `state` and `snapshots`, `tip` (what all processes know together), `recovery` and `replay`.
+
+A commit: lock, decide, append, sync, tip, state, unlock. A process may be killed between any
+two of them: before the tip, its record is overwritten by the next writer; after it, the next
+one who needs the state applies the record from the log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any, TypeVar
+
+import msgspec
+
+from footfall.errors import JournalFailed, JournalUnavailable
+from footfall.journal.clock import system_clock
+from footfall.journal.contract import (
+    Batch,
+    Damage,
+    Health,
+    Outcome,
+    Position,
+    Record,
+    Span,
+    States,
+    Unit,
+)
+from footfall.journal.engines.appender import Appender
+from footfall.journal.engines.files import Files
+from footfall.journal.engines.recovery import LOCK, STATE, TIP, Recovery, exclusive, recover
+from footfall.journal.engines.replay import replay, undecodable
+from footfall.journal.engines.segments import (
+    SEGMENT_HEADER,
+    Segment,
+    Stretch,
+    list_segments,
+    read_log,
+)
+from footfall.journal.engines.snapshots import write_snapshot
+from footfall.journal.engines.state import State, StateDamaged
+from footfall.journal.engines.tip import FAILED, REBUILD, Tip, TipFile
+from footfall.journal.group import Decided, decide, decode_record, encode_record
+from footfall.model import Micros
+
+T = TypeVar("T")
+
+SEGMENT_BYTES = 64 << 20
+ALLOCATE_BYTES = 4 << 20
+NEARLY_FULL_BYTES = 16 << 20
+STALLED_SECONDS = 1.0
+"""A commit that has been waiting for the disk or the lock for longer makes `health` say so."""
+
+_EXPIRY_STEP = 2000
+
+_Job = tuple[Callable[[Any], Any], Any, asyncio.AbstractEventLoop, "asyncio.Future[Any]"]
+
+
+class LocalJournal:
+    """A `footfall.journal.contract.Journal`. Sequences are byte offsets; there is one partition."""
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        clock: Callable[[], Micros] = system_clock,
+        files: Files | None = None,
+        segment_bytes: int = SEGMENT_BYTES,
+        allocate_bytes: int = ALLOCATE_BYTES,
+    ) -> None:
+        """Every process of one directory has to give the same `segment_bytes`."""
+        self._directory = directory
+        self._clock = clock
+        self._files = files or Files()
+        self._appender = Appender(directory, self._files, segment_bytes, allocate_bytes)
+        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._waiting: tuple[str, float] | None = None
+        self._open = False
+
+    @staticmethod
+    def recover(directory: Path, *, files: Files | None = None) -> Recovery:
+        """Make a directory ready to be opened: by whoever holds it, before anybody opens it.
+
+        Raises `JournalUnavailable`, `JournalFailed` or `DataDirectoryTooNew`.
+        """
+        return recover(directory, files or Files())
+
+    def open(self) -> None:
+        """Raises `JournalFailed` where the directory has not been recovered."""
+        try:
+            self._tip = TipFile(self._directory / TIP)
+            self._lock_fd = os.open(self._directory / LOCK, os.O_RDWR | os.O_CLOEXEC)
+            self._state = State(self._directory / STATE)
+            self._shown = State(self._directory / STATE)
+        except (OSError, StateDamaged) as fault:
+            raise JournalFailed(f"{self._directory} has not been recovered: {fault}") from fault
+        self._committer = threading.Thread(target=self._serve, name="journal", daemon=True)
+        self._reader = ThreadPoolExecutor(1, thread_name_prefix="journal-read")
+        self._keeper = ThreadPoolExecutor(1, thread_name_prefix="journal-keep")
+        self._committer.start()
+        self._open = True
+
+    def close(self) -> None:
+        """Finish what was handed over, then let go of everything."""
+        if not self._open:
+            return
+        self._open = False
+        self._jobs.put(None)
+        self._committer.join()
+        self._reader.shutdown()
+        self._keeper.shutdown()
+        self._appender.close()
+        self._state.close()
+        self._shown.close()
+        self._tip.close()
+        os.close(self._lock_fd)
+
+    # The seven methods.
+
+    async def transact(self, units: Sequence[Unit]) -> Sequence[Outcome | Exception]:
+        return await self._on_committer(self._transact, units)
+
+    async def get(self, keys: Sequence[str]) -> States:
+        return await self._in(self._reader, self._get, keys)
+
+    async def read(self, start: Position, limit_bytes: int = 8 << 20) -> Batch:
+        self._require_open()
+        if start.sequence >= self._tip.read().end:
+            return Batch((), start)
+        return await self._in(self._reader, self._read, start, limit_bytes)
+
+    async def partitions(self) -> Sequence[Span]:
+        return await self._in(self._reader, self._partitions)
+
+    async def trim(self, before: Position) -> None:
+        await self._in(self._keeper, self._trim, before)
+
+    async def lease(self, name: str, holder: str, seconds: float) -> bool:
+        return await self._on_committer(self._lease, (name, holder, seconds))
+
+    async def health(self) -> Health:
+        if not self._open:
+            return Health(ok=False, reason="the journal is closed")
+        if self._tip.read().failed:
+            return Health(ok=False, reason=_FAILED)
+        waiting = self._waiting
+        if waiting is not None and time.monotonic() - waiting[1] > STALLED_SECONDS:
+            seconds = time.monotonic() - waiting[1]
+            return Health(ok=False, reason=f"stalled: {waiting[0]} for {seconds:.1f} s")
+        free = self._files.free_bytes(self._directory)
+        if free < NEARLY_FULL_BYTES:
+            return Health(ok=False, reason=f"the disk is nearly full: {free >> 20} MiB are left")
+        return Health(ok=True)
+
+    # Threads.
+
+    async def _on_committer(self, work: Callable[[Any], T], argument: Any) -> T:
+        """Run on the one thread that commits, in the order of the calls."""
+        self._require_open()
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        self._jobs.put((work, argument, loop, future))
+        return await future
+
+    async def _in(self, pool: ThreadPoolExecutor, work: Callable[..., T], *arguments: Any) -> T:
+        self._require_open()
+        return await asyncio.get_running_loop().run_in_executor(pool, work, *arguments)
+
+    def _require_open(self) -> None:
+        if not self._open:
+            raise JournalUnavailable("The journal is closed")
+
+    def _serve(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            work, argument, loop, future = job
+            result, fault = None, None
+            try:
+                result = work(argument)
+            except BaseException as raised:  # noqa: BLE001 - it belongs to whoever waits
+                fault = raised
+            # A loop that was closed in between waits for nothing any more.
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(_settle, future, result, fault)
+
+    # Committing, on the committer's thread.
+
+    def _transact(self, units: Sequence[Unit]) -> Sequence[Outcome | Exception]:
+        self._waiting = ("another process has held the journal's lock", time.monotonic())
+        fcntl.flock(self._lock_fd, fcntl.LOCK_EX)
+        self._waiting = None
+        try:
+            return self._commit(self._sound_tip(), units)
+        except JournalFailed:
+            self._fail(FAILED)
+            raise
+        except StateDamaged as fault:
+            self._fail(FAILED | REBUILD)
+            raise JournalFailed(f"The state is damaged: {fault}") from fault
+        finally:
+            self._waiting = None
+            fcntl.flock(self._lock_fd, fcntl.LOCK_UN)
+
+    def _commit(self, tip: Tip, units: Sequence[Unit]) -> Sequence[Outcome | Exception]:
+        """Decide, append, make known, apply. Under the lock."""
+        now = max(self._clock(), tip.last_at)
+        keys = [key for unit in units if unit.keys for key in unit.keys]
+        if keys:
+            tip = self._catch_up(self._state, tip)
+        decided = decide(units, self._state.load(keys, now) if keys else {}, now)
+        if decided.writes or not units:
+            self._write(tip, now, decided)
+        return decided.results
+
+    def _write(self, tip: Tip, now: Micros, decided: Decided) -> None:
+        payload = encode_record(Record(now, decided.events, decided.rejects, decided.changes))
+        self._waiting = ("a sync of the log has been running", time.monotonic())
+        appended = self._appender.append(tip.base, tip.end, payload)
+        self._waiting = None
+        changed = bool(decided.changes)
+        known = tip._replace(
+            end=appended.end,
+            base=appended.base,
+            last_at=now,
+            changes_end=appended.end if changed else tip.changes_end,
+        )
+        self._tip.write(known)
+        # From here on it is committed, whatever happens to the state: the log has the changes.
+        if tip.applied < tip.changes_end or not (changed or appended.base != tip.base):
+            return
+        try:
+            self._state.apply(decided.changes, appended.end)
+        except JournalUnavailable:
+            return
+        except StateDamaged:
+            self._tip.write(known._replace(flags=FAILED | REBUILD))
+            return
+        self._tip.write(known._replace(applied=appended.end))
+
+    def _catch_up(self, state: State, tip: Tip) -> Tip:
+        """Apply what a process that was killed, or had no space, left out. Under the lock."""
+        if tip.applied >= tip.changes_end:
+            return tip
+        replay(self._files, self._directory, state, tip.end)
+        tip = tip._replace(applied=tip.end)
+        self._tip.write(tip)
+        return tip
+
+    def _sound_tip(self) -> Tip:
+        tip = self._tip.read()
+        if tip.failed:
+            raise JournalFailed(_FAILED)
+        return tip
+
+    def _fail(self, flags: int) -> None:
+        """Let no process take anything more. Under the lock."""
+        tip = self._tip.peek()
+        if tip is not None and tip.flags | flags != tip.flags:
+            self._tip.write(tip._replace(flags=tip.flags | flags))
+
+    def _lease(self, argument: tuple[str, str, float]) -> bool:
+        name, holder, seconds = argument
+        fcntl.flock(self._lock_fd, fcntl.LOCK_EX)
+        try:
+            now = max(self._clock(), self._sound_tip().last_at)
+            return self._state.lease(name, holder, now, now + round(max(seconds, 0) * 1_000_000))
+        except StateDamaged as fault:
+            self._fail(FAILED | REBUILD)
+            raise JournalFailed(f"The state is damaged: {fault}") from fault
+        finally:
+            fcntl.flock(self._lock_fd, fcntl.LOCK_UN)
+
+    # Reading, on the reader's thread.
+
+    def _get(self, keys: Sequence[str]) -> States:
+        now = max(self._clock(), self._tip.read().last_at)
+        try:
+            return self._shown.load(keys, now)
+        except StateDamaged as fault:
+            with exclusive(self._directory / LOCK):
+                self._fail(FAILED | REBUILD)
+            raise JournalFailed(f"The state is damaged: {fault}") from fault
+
+    def _read(self, start: Position, limit_bytes: int) -> Batch:
+        stretch = self._stretch(start.sequence, limit_bytes)
+        records: list[tuple[Position, Record]] = []
+        gaps = stretch.gaps
+        for at, end, payload in stretch.payloads:
+            try:
+                records.append((Position(0, at), decode_record(payload)))
+            except msgspec.MsgspecError as fault:
+                gaps.append(undecodable(at, end, fault))
+        damage = [
+            Damage(Position(0, gap.start), Position(0, gap.end), gap.reason) for gap in sorted(gaps)
+        ]
+        return Batch(records, Position(0, stretch.next), damage)
+
+    def _stretch(self, start: int, limit_bytes: int) -> Stretch:
+        while True:
+            end = self._tip.read().end
+            segments = list_segments(self._files, self._directory)
+            try:
+                return read_log(self._files, segments, start, end, limit_bytes)
+            except FileNotFoundError:
+                # Trimmed between listing and opening; the list is shorter now.
+                continue
+
+    def _partitions(self) -> Sequence[Span]:
+        end = self._tip.read().end
+        first = list_segments(self._files, self._directory)[0].base + SEGMENT_HEADER
+        return (Span(0, Position(0, first), Position(0, end)),)
+
+    # Keeping, on the keeper's thread.
+
+    def _trim(self, before: Position) -> None:
+        with contextlib.closing(State(self._directory / STATE)) as state:
+            try:
+                self._trim_log(state, before.sequence)
+                self._drop_expired(state)
+            except StateDamaged as fault:
+                with exclusive(self._directory / LOCK):
+                    self._fail(FAILED | REBUILD)
+                raise JournalFailed(f"The state is damaged: {fault}") from fault
+
+    def _trim_log(self, state: State, before: int) -> None:
+        tip = self._sound_tip()
+        segments = list_segments(self._files, self._directory)
+        gone = _below(segments, min(before, tip.base))
+        if not gone:
+            return
+        with exclusive(self._directory / LOCK):
+            tip = self._catch_up(state, self._sound_tip())
+            state.apply((), tip.end)
+            self._tip.write(tip._replace(applied=tip.end))
+        # The copy is read in full before a byte of the log goes.
+        snapshot = write_snapshot(self._files, self._directory, state)
+        for segment in _below(segments, min(before, tip.base, snapshot.applied)):
+            self._files.unlink(segment.path)
+            self._files.sync_directory(self._directory)
+
+    def _drop_expired(self, state: State) -> None:
+        """In steps, so that nobody waits for the lock for long.
+
+        By the time of the log, not the clock: no later decision can see an earlier time.
+        """
+        now, after = self._tip.read().last_at, b""
+        while True:
+            dead, following = state.expired(after, now, _EXPIRY_STEP)
+            if dead:
+                with exclusive(self._directory / LOCK):
+                    state.drop(dead, now)
+            if following is None:
+                return
+            after = following
+
+
+_FAILED = "a sync failed or the state is damaged; nothing is taken until a restart has verified it"
+
+
+def _below(segments: Sequence[Segment], before: int) -> list[Segment]:
+    """The segments that end at or before a sequence; never the last."""
+    return [segment for segment, following in pairwise(segments) if following.base <= before]
+
+
+def _settle(future: asyncio.Future[Any], result: Any, fault: BaseException | None) -> None:
+    if future.done():
+        return  # whoever waited was cancelled
+    if fault is not None:
+        future.set_exception(fault)
+    else:
+        future.set_result(result)

@@ -1,0 +1,253 @@
+"""The state of the local engine: a SQLite file, a function of the log up to `applied`.
+
+Every row carries a checksum, because a flipped bit inside SQLite's pages can make a row wrong
+without SQLite noticing. What is damaged is not mended here but built anew from a snapshot and
+the log (`recovery.py`). Everything that writes is called under the journal's lock, so SQLite's
+own busy handler, which is slow and unfair, never has to arbitrate.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import struct
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from hashlib import blake2b
+from pathlib import Path
+from types import TracebackType
+
+from google_crc32c import value as crc32c
+
+from footfall.errors import JournalUnavailable
+from footfall.journal.contract import Change
+from footfall.model import Micros
+
+SCHEMA = 1
+_APPLICATION = 0x46464A53
+
+_CREATE = f"""
+CREATE TABLE IF NOT EXISTS state (
+    key BLOB PRIMARY KEY, value BLOB NOT NULL, expires_at INTEGER NOT NULL, crc INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS position (
+    id INTEGER PRIMARY KEY CHECK (id = 1), applied INTEGER NOT NULL, crc INTEGER NOT NULL
+);
+CREATE TABLE IF NOT EXISTS lease (
+    name TEXT PRIMARY KEY, holder TEXT NOT NULL, until INTEGER NOT NULL
+) WITHOUT ROWID;
+PRAGMA application_id = {_APPLICATION};
+PRAGMA user_version = {SCHEMA};
+"""
+
+_PUT = (
+    "INSERT INTO state VALUES (?, ?, ?, ?) ON CONFLICT (key) DO UPDATE"
+    " SET value = excluded.value, expires_at = excluded.expires_at, crc = excluded.crc"
+)
+_PUT_POSITION = (
+    "INSERT INTO position VALUES (1, ?, ?) ON CONFLICT (id) DO UPDATE"
+    " SET applied = excluded.applied, crc = excluded.crc"
+)
+# A fixed few widths, so that the statements stay prepared.
+_WIDTHS = (8, 64, 512)
+_GET = {
+    width: f"SELECT key, value, expires_at, crc FROM state WHERE key IN ({','.join('?' * width)})"  # noqa: S608 - placeholders
+    for width in _WIDTHS
+}
+
+_I64 = struct.Struct("<q")
+_LATEST = (1 << 63) - 1
+
+# The file is sound, but cannot be used now; everything else that SQLite reports is damage.
+_PASSING = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_INTERRUPT,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_PROTOCOL,
+    }
+)
+
+
+class StateDamaged(Exception):  # noqa: N818 - a finding; the engine decides what it means
+    """The file is not what was written to it. It has to be built anew."""
+
+
+class State:
+    """One connection to the state file. Not for two threads at once."""
+
+    def __init__(self, path: Path, *, create: bool = False) -> None:
+        """Raises `StateDamaged` where the file is none of ours, or of another schema."""
+        if not create and not path.exists():
+            raise StateDamaged("there is no state file")
+        with _Faults():
+            self._db = sqlite3.connect(
+                path, isolation_level=None, check_same_thread=False, timeout=10
+            )
+        try:
+            self._prepare(create=create)
+        except BaseException:
+            self._db.close()
+            raise
+
+    def close(self) -> None:
+        self._db.close()
+
+    @property
+    def applied(self) -> int:
+        """Up to which sequence the changes of the log are in here."""
+        with _Faults():
+            row = self._db.execute("SELECT applied, crc FROM position WHERE id = 1").fetchone()
+        if row is None:
+            return 0
+        applied, crc = row
+        if not isinstance(applied, int) or crc != crc32c(_I64.pack(applied)):
+            raise StateDamaged("the position fails its checksum")
+        return applied
+
+    def load(self, keys: Iterable[str], now: Micros) -> dict[str, bytes]:
+        """The live values of some keys."""
+        wanted = {digest(key): key for key in keys}
+        digests = list(wanted)
+        live: dict[str, bytes] = {}
+        with _Faults():
+            while digests:
+                width = next((w for w in _WIDTHS if w >= len(digests)), _WIDTHS[-1])
+                some, digests = digests[:width], digests[width:]
+                some.extend([b""] * (width - len(some)))
+                for key, value, expires_at, crc in self._db.execute(_GET[width], some):
+                    _check_row(key, value, expires_at, crc)
+                    if expires_at > now:
+                        live[wanted[key]] = value
+        return live
+
+    def apply(self, changes: Iterable[Change], applied: int) -> None:
+        """Put changes of the log in, in order, and the position after them, as one."""
+        last = {change.key: change for change in changes}
+        puts = [_row(change) for change in last.values() if change.value is not None]
+        gone = [(digest(change.key),) for change in last.values() if change.value is None]
+        with self._transaction():
+            if puts:
+                self._db.executemany(_PUT, puts)
+            if gone:
+                self._db.executemany("DELETE FROM state WHERE key = ?", gone)
+            self._db.execute(_PUT_POSITION, (applied, crc32c(_I64.pack(applied))))
+
+    def lease(self, name: str, holder: str, now: Micros, until: Micros) -> bool:
+        """Take or renew a lease; give it up where `until` is not after `now`."""
+        with self._transaction():
+            row = self._db.execute(
+                "SELECT holder, until FROM lease WHERE name = ?", (name,)
+            ).fetchone()
+            if row is not None and row[0] != holder and row[1] > now:
+                return False
+            if until <= now:
+                self._db.execute("DELETE FROM lease WHERE name = ?", (name,))
+                return False
+            self._db.execute("INSERT OR REPLACE INTO lease VALUES (?, ?, ?)", (name, holder, until))
+            return True
+
+    def forget_leases(self) -> None:
+        with self._transaction():
+            self._db.execute("DELETE FROM lease")
+
+    def expired(self, after: bytes, now: Micros, rows: int) -> tuple[list[bytes], bytes | None]:
+        """The expired keys among the next `rows`, and where to go on; None at the end."""
+        with _Faults():
+            seen = self._db.execute(
+                "SELECT key, expires_at FROM state WHERE key > ? ORDER BY key LIMIT ?",
+                (after, rows),
+            ).fetchall()
+        dead = [key for key, expires_at in seen if expires_at <= now]
+        return dead, seen[-1][0] if len(seen) == rows else None
+
+    def drop(self, keys: Sequence[bytes], now: Micros) -> None:
+        """Forget keys, by their digests, that are still expired."""
+        with self._transaction():
+            self._db.executemany(
+                "DELETE FROM state WHERE key = ? AND expires_at <= ?", [(key, now) for key in keys]
+            )
+
+    def copy_to(self, path: Path) -> None:
+        """Write the whole file anew to a path that does not exist; writers are not held up."""
+        with _Faults():
+            self._db.execute("VACUUM INTO ?", (str(path),))
+
+    def verify(self) -> None:
+        """Read everything. Raises `StateDamaged`; takes a second or two per million keys."""
+        with _Faults():
+            found = self._db.execute("PRAGMA quick_check(1)").fetchone()
+            if found is None or found[0] != "ok":
+                raise StateDamaged(f"SQLite finds: {found and found[0]}")
+            for row in self._db.execute("SELECT key, value, expires_at, crc FROM state"):
+                _check_row(*row)
+            _ = self.applied
+
+    def _prepare(self, *, create: bool) -> None:
+        with _Faults():
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = NORMAL")
+            # 16 MiB: a checkpoint costs two syncs under the journal's lock.
+            self._db.execute("PRAGMA wal_autocheckpoint = 4096")
+            if create:
+                self._db.executescript(_CREATE)
+            (application,) = self._db.execute("PRAGMA application_id").fetchone()
+            (schema,) = self._db.execute("PRAGMA user_version").fetchone()
+        if (application, schema) != (_APPLICATION, SCHEMA):
+            raise StateDamaged(f"its schema is {application:x}/{schema}, not ours")
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with _Faults():
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._db.execute("COMMIT")
+            finally:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+
+
+class _Faults:
+    """Translates what SQLite raises: for now or for good."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, _: type[BaseException] | None, fault: BaseException | None, __: TracebackType | None
+    ) -> None:
+        if isinstance(fault, sqlite3.Error):
+            code = getattr(fault, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+            if code in _PASSING:
+                raise JournalUnavailable(f"The state cannot be used now: {fault}") from fault
+            raise StateDamaged(str(fault)) from fault
+
+
+def digest(key: str) -> bytes:
+    """What stands for a key in the file: keys may hold what a client sent, of any length."""
+    return blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+def _row(change: Change) -> tuple[bytes, bytes, int, int]:
+    assert change.value is not None
+    key, expires_at = digest(change.key), min(change.expires_at, _LATEST)
+    return key, change.value, expires_at, _row_crc(key, change.value, expires_at)
+
+
+def _row_crc(key: bytes, value: bytes, expires_at: int) -> int:
+    return int(crc32c(key + _I64.pack(expires_at) + value))
+
+
+def _check_row(key: object, value: object, expires_at: object, crc: object) -> None:
+    if (
+        not isinstance(key, bytes)
+        or not isinstance(value, bytes)
+        or not isinstance(expires_at, int)
+        or crc != _row_crc(key, value, expires_at)
+    ):
+        raise StateDamaged("a row fails its checksum")
