@@ -398,11 +398,27 @@ def test_dev_wants_its_source_id_for_itself():
     assert read(SHOP.replace("shop", "dev")).sources[0].id == "dev"
 
 
-def test_without_extensions_protocols_are_not_judged():
-    text = SHOP.replace("vaix", "whatever") + "[source.whatever]\nx = 1\n"
-    (shop,) = read(text, extensions=None).sources
-    assert shop.protocols == ("whatever",)
-    assert shop.protocol_settings == {}
+def test_without_extensions_only_the_server_is_read():
+    """Sources without their protocols' settings would quietly have the defaults instead."""
+    text = SHOP.replace("vaix", "whatever") + "[source.whatever]\nx = 1\n[server]\nport = 9\n"
+    settings = read(text, extensions=None, dev=True)
+    assert settings.sources == ()
+    assert settings.dev
+    assert settings.server.port == 9
+
+
+def test_a_protocols_own_rule_between_settings_names_the_line():
+    @dataclass(frozen=True, slots=True, kw_only=True)
+    class Both:
+        a: str | None = setting(None, "A.")
+
+        def __post_init__(self):
+            if self.a:
+                raise SettingsError("a needs b.")
+
+    text = "[[source]]\nid = 'x'\nprotocols = 'both'\n[source.both]\na = 'y'"
+    said = problem(text, extensions={"both": Both})
+    assert said == "footfall.toml:4: source x: both is contradictory: a needs b."
 
 
 # -- the scanner of lines -----------------------------------------------------------------------

@@ -69,10 +69,11 @@ class DataDirectory:
         return data
 
     @contextmanager
-    def lock(self) -> Iterator[None]:
+    def lock(self) -> Iterator[int]:
         """Hold the directory: one process at a time, until the block or the process ends.
 
-        Processes forked inside the block hold it too. Raises `DataDirectoryInUse`, at once.
+        Gives the lock's descriptor: a child process that inherits it holds the directory too.
+        Raises `DataDirectoryInUse`, at once.
         """
         descriptor = os.open(self.lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
@@ -82,7 +83,7 @@ class DataDirectory:
                 raise DataDirectoryInUse(f"{self.path} is in use{self._holder()}.") from None
             os.ftruncate(descriptor, 0)
             os.write(descriptor, f"{os.getpid()}\n".encode())
-            yield
+            yield descriptor
         finally:
             # Closing releases the lock. The file stays: removing it would let a second process
             # lock a new file of the name while a third still waits for the old one.

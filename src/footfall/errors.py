@@ -21,6 +21,13 @@ class FootfallError(Exception):
         return f"{self.args[0] if self.args else type(self).__name__}"
 
 
+class SystemRefused(FootfallError):
+    """The operating system did not do what it was asked, for a reason of its own."""
+
+    code = "F001"
+    remedy = "Look at what is named above: whether it is there, whose it is, and the free space."
+
+
 class SettingsError(FootfallError):
     """Every problem of the settings at once, one text each: ``SettingsError(*problems)``."""
 

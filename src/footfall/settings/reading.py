@@ -46,8 +46,8 @@ def load(
     """Settings from a file's text, or `SettingsError` with every problem at once.
 
     `extensions`: by protocol name, the dataclass of its table in ``[[source]]``, or None where it
-    has no settings of its own. None for all of it skips what needs the protocols: for the
-    supervisor, which does not load them. `overrides`: flags, as ``{"server.port": 9000}``; those
+    has no settings of its own. None for all of it reads ``[server]`` and leaves the sources out:
+    for the supervisor and for commands, which do not load the protocols. `overrides`: flags, as ``{"server.port": 9000}``; those
     of None are passed over. `path`: the file that the text came from; relative names in it are
     taken from its folder, all others from the current one. `check_files` off: files that cannot
     be read are not a problem (`footfall.settings.unreadable_files` tells of them).
@@ -96,15 +96,14 @@ def given_tables(raw: Mapping[str, Any]) -> list[frozenset[str]]:
     ]
 
 
-def dev_source(extensions: Extensions | None) -> Source:
+def dev_source(extensions: Extensions) -> Source:
     """The source of `footfall serve --dev`: every protocol, every origin, the key ``dev-key``."""
-    known = extensions or {}
     return Source(
         id=DEV_SOURCE,
         key_sha256=(DEV_KEY_SHA256,),
-        protocols=tuple(known),
+        protocols=tuple(extensions),
         origins=("*",),
-        protocol_settings={name: _dev_table(kind) for name, kind in known.items() if kind},
+        protocol_settings={name: _dev_table(kind) for name, kind in extensions.items() if kind},
     )
 
 
@@ -113,8 +112,10 @@ def _dev_table(kind: type) -> Any:
 
 
 def _settings(draft: Draft, extensions: Extensions | None, *, dev: bool) -> Settings:
-    sources = [Source(**values) for values in draft.sources]
-    if dev:
+    sources = []
+    if extensions is not None:
+        sources = [Source(**values) for values in draft.sources]
+    if dev and extensions is not None:
         sources.append(dev_source(extensions))
     return Settings(server=Server(**draft.server), sources=tuple(sources), dev=dev)
 
@@ -244,7 +245,13 @@ class _Reader:
             return None
         problems = len(self._problems)
         values = self._values(kind, table, place)
-        return kind(**values) if len(self._problems) == problems else None
+        if len(self._problems) > problems:
+            return None
+        try:
+            return kind(**values)
+        except SettingsError as error:  # a rule between settings of the one protocol
+            self.fault(place, f"is contradictory: {error}")
+            return None
 
     def _values(
         self, kind: type, table: Any, place: Place, further: Mapping[str, object] | None = None
