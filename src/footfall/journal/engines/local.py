@@ -155,7 +155,8 @@ class LocalJournal:
     async def health(self) -> Health:
         if not self._open:
             return Health(ok=False, reason="the journal is closed")
-        if self._tip.read().failed:
+        tip = self._tip.peek()
+        if tip is None or tip.failed:
             return Health(ok=False, reason=_FAILED)
         waiting = self._waiting
         if waiting is not None and time.monotonic() - waiting[1] > STALLED_SECONDS:

@@ -1,0 +1,378 @@
+"""What every engine owes, as one suite: `conftest.ENGINES` says which run."""
+
+import asyncio
+
+import msgspec
+import pytest
+from journal_units import count, event, failing, ids, look, put, read_all, reject, say
+
+from footfall.journal.contract import Change, Outcome, Position, Unit
+from footfall.model import Event
+
+
+def test_events_are_stored_in_order_and_read_back(on_engine):
+    async def scenario(engine):
+        journal = await engine.client()
+        results = await journal.transact([say("a", "b", reply=1), say("c", reply=2)])
+        assert [result.reply for result in results] == [1, 2]
+        records, damage = await read_all(journal)
+        assert ids(records) == ["a", "b", "c"]
+        assert not damage
+        (_, record), *_ = records
+        assert record.at == engine.clock.now
+        assert record.events.endswith(b"\n")
+        assert msgspec.json.decode(record.events.splitlines()[0], type=Event) == event("a")
+
+    on_engine(scenario)
+
+
+def test_one_group_is_one_record_with_everything_in_it(on_engine):
+    async def scenario(engine):
+        journal = await engine.client()
+        refused = Unit((), lambda states: Outcome(rejects=[reject("why")]))
+        await journal.transact([say("a"), refused, put("k", b"v")])
+        [(position, record)], _ = await read_all(journal)
+        assert position.partition == 0
+        assert ids([(position, record)]) == ["a"]
+        assert msgspec.json.decode(record.rejects)["detail"] == "why"
+        assert [(c.key, c.value) for c in record.changes] == [("k", b"v")]
+
+    on_engine(scenario)
+
+
+def test_a_unit_that_raises_fails_alone(on_engine):
+    async def scenario(engine):
+        journal = await engine.client()
+        fault = ValueError("no")
+        results = await journal.transact([say("a", reply=1), failing(fault), say("b", reply=2)])
+        assert results[1] is fault
+        assert [results[0].reply, results[2].reply] == [1, 2]
+        assert ids((await read_all(journal))[0]) == ["a", "b"]
+
+    on_engine(scenario)
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        lambda: Outcome(events=[event("x", properties={"o": object()})]),
+        lambda: Outcome(events=[event("fine"), event("bad \ud800")]),
+        lambda: Outcome(events=[event("x")], changes=[Change("k", "not bytes", 1 << 60)]),
+        lambda: Outcome(changes=[Change("\ud800", b"v", 1 << 60)]),
+        lambda: None,
+    ],
+    ids=["event", "surrogate", "value", "key", "none"],
+)
+def test_what_cannot_be_written_fails_alone_and_leaves_nothing(on_engine, outcome):
+    def decide(states):
+        result = outcome()
+        if result is None:
+            return None
+        changes = [Change("seen", b"1", 1 << 60), *result.changes]
+        return Outcome(events=result.events, changes=changes)
+
+    async def scenario(engine):
+        journal = await engine.client()
+        results = await journal.transact([Unit((), decide), look("seen"), say("after")])
+        assert isinstance(results[0], Exception)
+        assert results[1].reply == {}
+        records, damage = await read_all(journal)
+        assert ids(records) == ["after"]
+        assert not damage
+        assert not records[0][1].changes
+        assert await journal.get(["seen"]) == {}
+
+    on_engine(scenario)
+
+
+def test_later_units_see_earlier_changes_of_their_group(on_engine):
+    async def scenario(engine):
+        journal = await engine.client()
+        await journal.transact([put("k", b"old")])
+        results = await journal.transact(
+            [look("k"), put("k", b"new"), look("k"), put("k", None), look("k")]
+        )
+        assert [r.reply for r in results[::2]] == [{"k": b"old"}, {"k": b"new"}, {}]
+        assert await journal.get(["k"]) == {}
+
+    on_engine(scenario)
+
+
+def test_a_unit_sees_its_own_keys_only(on_engine):
+    async def scenario(engine):
+        journal = await engine.client()
+        await journal.transact([put("a", b"1"), put("b", b"2")])
+        results = await journal.transact([look("a"), look("b", "c"), look()])
+        assert [r.reply for r in results] == [{"a": b"1"}, {"b": b"2"}, {}]
+
+    on_engine(scenario)
+
+
+def test_a_change_need_not_be_to_a_key_that_was_asked_for(on_engine):
+    async def scenario(engine):
+        journal = await engine.client()
+        blind = Unit((), lambda states: Outcome(changes=[Change("k", b"v", 1 << 60)]))
+        results = await journal.transact([blind, look("k")])
+        assert results[1].reply == {"k": b"v"}
+        assert await journal.get(["k", "other"]) == {"k": b"v"}
+
+    on_engine(scenario)
+
+
+def test_many_keys_are_read_at_once(on_engine):
+    async def scenario(engine):
+        journal = await engine.client()
+        names = [f"k{n}" for n in range(1300)]
+        await journal.transact([put(name, name.encode()) for name in names[::2]])
+        [result] = await journal.transact([look(*names)])
+        assert result.reply == {name: name.encode() for name in names[::2]}
+
+    on_engine(scenario)
+
+
+def test_keys_and_values_may_be_anything(on_engine):
+    async def scenario(engine):
+        journal = await engine.client()
+        values = {"": b"", "ключ": b"\0\xff", "k" * 5000: b"v" * 70_000, "a'b\"c\0": b"x"}
+        await journal.transact([put(key, value) for key, value in values.items()])
+        assert await journal.get(list(values)) == values
+        [result] = await journal.transact([look(*values, "\ud800")])
+        assert result.reply == values
+
+    on_engine(scenario)
+
+
+def test_a_key_is_absent_from_its_expiry_on(on_engine):
+    async def scenario(engine):
+        journal = await engine.client()
+        await journal.transact([put("k", b"v", engine.clock.now + 10)])
+        engine.clock.now += 9
+        assert await journal.get(["k"]) == {"k": b"v"}
+        assert (await journal.transact([look("k")]))[0].reply == {"k": b"v"}
+        engine.clock.now += 1
+        assert await journal.get(["k"]) == {}
+        assert (await journal.transact([look("k")]))[0].reply == {}
+
+    on_engine(scenario)
+
+
+def test_a_change_that_is_expired_already_hides_the_value_before_it(on_engine):
+    async def scenario(engine):
+        journal = await engine.client()
+        await journal.transact([put("k", b"v")])
+        results = await journal.transact([put("k", b"dead", engine.clock.now), look("k")])
+        assert results[1].reply == {}
+        assert await journal.get(["k"]) == {}
+
+    on_engine(scenario)
+
+
+def test_nothing_to_write_leaves_the_log_alone(on_engine):
+    async def scenario(engine):
+        journal = await engine.client()
+        await journal.transact([say("a")])
+        before = await journal.partitions()
+        await journal.transact([look("k"), failing(KeyError("x"))])
+        assert await journal.partitions() == before
+        assert len((await read_all(journal))[0]) == 1
+
+    on_engine(scenario)
+
+
+def test_no_units_append_a_tick(on_engine):
+    async def scenario(engine):
+        journal = await engine.client()
+        assert list(await journal.transact([])) == []
+        engine.clock.advance(5)
+        await journal.transact([])
+        records, _ = await read_all(journal)
+        assert [r.at for _, r in records] == [engine.clock.now - 5_000_000, engine.clock.now]
+        assert all(not (r.events or r.rejects or r.changes) for _, r in records)
+
+    on_engine(scenario)
+
+
+def test_the_time_of_records_never_goes_back(on_engine):
+    async def scenario(engine):
+        journal = await engine.client()
+        first = engine.clock.now
+        await journal.transact([put("k", b"v", first + 5)])
+        engine.clock.advance(-60)
+        await (await engine.client()).transact([])
+        assert [r.at for _, r in (await read_all(journal))[0]] == [first, first]
+        # Nor does a key come back to life.
+        engine.clock.now = first + 5
+        await journal.transact([])
+        engine.clock.now = first
+        assert await journal.get(["k"]) == {}
+        assert (await journal.transact([look("k")]))[0].reply == {}
+
+    on_engine(scenario)
+
+
+def test_a_position_is_included_and_sequences_grow(on_engine):
+    async def scenario(engine):
+        journal = await engine.client()
+        for n in range(20):
+            await journal.transact([say(f"e{n}")])
+        records, _ = await read_all(journal)
+        positions = [position for position, _ in records]
+        assert positions == sorted(set(positions))
+        for n, position in enumerate(positions):
+            assert ids((await journal.read(position)).records)[0] == f"e{n}"
+
+    on_engine(scenario)
+
+
+@pytest.mark.parametrize("limit_bytes", [0, 1, 150, 1000])
+def test_reading_in_small_steps_gives_the_same(on_engine, limit_bytes):
+    async def scenario(engine):
+        journal = await engine.client()
+        for n in range(15):
+            await journal.transact([say(f"e{n}", "x" * (n * 40))])
+        records, damage = await read_all(journal, limit_bytes=limit_bytes)
+        assert (records, damage) == await read_all(journal)
+        batch = await journal.read(Position(0, 0), limit_bytes)
+        assert 1 <= len(batch.records) < 15
+
+    on_engine(scenario)
+
+
+def test_reading_where_there_is_nothing_gives_the_position_back(on_engine):
+    async def scenario(engine):
+        journal = await engine.client()
+        empty = await journal.read(Position(0, 0))
+        assert (list(empty.records), empty.next) == ([], Position(0, 0))
+        await journal.transact([say("a")])
+        end = (await journal.read(Position(0, 0))).next
+        again = await journal.read(end)
+        assert (list(again.records), again.next, list(again.damage)) == ([], end, [])
+        await journal.transact([say("b")])
+        assert ids((await journal.read(end)).records) == ["b"]
+
+    on_engine(scenario)
+
+
+def test_partitions_say_what_is_held(on_engine):
+    async def scenario(engine):
+        journal = await engine.client()
+        [span] = await journal.partitions()
+        assert (span.partition, span.first) == (0, span.end)
+        await journal.transact([say("a")])
+        [span] = await journal.partitions()
+        batch = await journal.read(span.first)
+        assert batch.records[0][0] == span.first
+        assert batch.next == span.end
+
+    on_engine(scenario)
+
+
+def test_clients_share_log_and_state(on_engine):
+    async def scenario(engine):
+        one, other = await engine.client(), await engine.client()
+        await one.transact([say("a"), put("k", b"1")])
+        assert await other.get(["k"]) == {"k": b"1"}
+        [result] = await other.transact([count("k")])
+        assert result.reply == 2
+        await one.transact([say("b")])
+        assert ids((await read_all(other))[0]) == ["a", "b"]
+        assert (await one.transact([look("k")]))[0].reply == {"k": b"2"}
+
+    on_engine(scenario)
+
+
+def test_calls_are_served_in_turn_and_no_update_is_lost(on_engine):
+    async def scenario(engine):
+        clients = [await engine.client() for _ in range(3)]
+
+        async def writer(name, journal):
+            groups = [
+                journal.transact([count("total", f"{name}-{n}"), count(f"own-{name}")])
+                for n in range(20)
+            ]
+            return await asyncio.gather(*groups)
+
+        answers = await asyncio.gather(*(writer(n, c) for n, c in enumerate(clients)))
+        totals = sorted(total.reply for answer in answers for total, _ in answer)
+        assert totals == list(range(1, 61))
+        for answer in answers:
+            assert [own.reply for _, own in answer] == list(range(1, 21))
+        records, _ = await read_all(clients[0])
+        counts = [msgspec.json.decode(r.events)["properties"]["count"] for _, r in records]
+        assert counts == list(range(1, 61))
+
+    on_engine(scenario)
+
+
+def test_whoever_is_cancelled_does_not_disturb_the_next(on_engine):
+    async def scenario(engine):
+        journal = await engine.client()
+        task = asyncio.ensure_future(journal.transact([say("a")]))
+        await asyncio.sleep(0)
+        task.cancel()
+        assert (await journal.transact([say("b", reply=7)]))[0].reply == 7
+        assert ids((await read_all(journal))[0])[-1] == "b"
+
+    on_engine(scenario)
+
+
+def test_trimming_forgets_what_is_before_and_keeps_the_state(on_engine):
+    async def scenario(engine):
+        journal = await engine.client()
+        await journal.transact([put("early", b"1"), put("dead", b"1", engine.clock.now + 1)])
+        for n in range(40):
+            engine.clock.advance(1)
+            await journal.transact([say(f"e{n}")])
+        records, _ = await read_all(journal)
+        before = records[30][0]
+        await journal.trim(before)
+        [span] = await journal.partitions()
+        assert records[0][0] < span.first <= before
+        kept, damage = await read_all(journal)
+        assert not damage
+        assert kept[0][0] == span.first
+        assert kept == records[-len(kept) :]
+        assert await journal.get(["early", "dead"]) == {"early": b"1"}
+        await journal.trim(span.end)
+        await journal.transact([say("after")])
+        assert ids((await read_all(journal))[0])[-1] == "after"
+        assert (await journal.transact([look("early")]))[0].reply == {"early": b"1"}
+
+    on_engine(scenario)
+
+
+def test_a_lease_has_one_holder(on_engine):
+    async def scenario(engine):
+        one, other = await engine.client(), await engine.client()
+        assert await one.lease("loader", "a", 10)
+        assert not await other.lease("loader", "b", 10)
+        assert await other.lease("keeper", "b", 10)
+        engine.clock.advance(8)
+        assert await one.lease("loader", "a", 10)
+        engine.clock.advance(8)
+        assert not await other.lease("loader", "b", 10)
+        engine.clock.advance(2)
+        assert await other.lease("loader", "b", 10)
+        assert not await one.lease("loader", "a", 10)
+
+    on_engine(scenario)
+
+
+def test_a_lease_can_be_given_up_by_its_holder_only(on_engine):
+    async def scenario(engine):
+        journal = await engine.client()
+        assert await journal.lease("loader", "a", 10)
+        assert not await journal.lease("loader", "b", 0)
+        assert not await journal.lease("loader", "b", 10)
+        assert not await journal.lease("loader", "a", 0)
+        assert await journal.lease("loader", "b", 10)
+
+    on_engine(scenario)
+
+
+def test_a_journal_that_takes_commits_is_healthy(on_engine):
+    async def scenario(engine):
+        journal = await engine.client()
+        assert (await journal.health()).ok
+
+    on_engine(scenario)
