@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from footfall.collect.keysets import is_url
 from footfall.errors import SettingsError
 from footfall.settings import setting
 
@@ -32,30 +31,40 @@ class Vaix:
     )
     iam_issuer: str | None = setting(
         None,
-        "`iss` of the signed tokens that are taken; with iam_audience and iam_jwks it turns on "
-        "the authentication method iam.",
+        "`iss` of the signed tokens that are taken; with iam_audience and one iam_jwks_… it "
+        "turns on the authentication method iam.",
         example='"https://auth.example.com/"',
     )
     iam_audience: str | None = setting(
         None, "`aud` that signed tokens must have.", example='"api.vaix.ai"'
     )
-    iam_jwks: str | None = setting(
+    iam_jwks_url: str | None = setting(
         None,
-        "The issuer's public keys: a file (JSON Web Key Set or PEM) or an https URL.",
+        "The issuer's public keys, as a JSON Web Key Set at an https URL.",
         example='"https://auth.example.com/.well-known/jwks.json"',
+    )
+    iam_jwks_file: str | None = setting(
+        None, "The issuer's public keys, as a JSON Web Key Set or a PEM file.", check="file"
     )
     iam_subjects: tuple[str, ...] = setting(
         (), "`sub` of the signed tokens that belong to this source; empty is every one."
     )
 
     def __post_init__(self) -> None:
-        together = (self.iam_issuer, self.iam_audience, self.iam_jwks)
-        if any(together) and not all(together):
+        places = [place for place in (self.iam_jwks_url, self.iam_jwks_file) if place]
+        together = (self.iam_issuer, self.iam_audience, places)
+        if (any(together) and not all(together)) or len(places) > 1:
             raise SettingsError(
-                "[source.vaix]: iam_issuer, iam_audience and iam_jwks must be set together."
+                "[source.vaix]: iam_issuer, iam_audience and one of iam_jwks_url and "
+                "iam_jwks_file must be set together."
             )
-        if self.iam_jwks and is_url(self.iam_jwks) and not self.iam_jwks.startswith("https://"):
-            raise SettingsError("[source.vaix]: iam_jwks must be a file or an https URL.")
+        if self.iam_jwks_url and not self.iam_jwks_url.startswith("https://"):
+            raise SettingsError("[source.vaix]: iam_jwks_url must be an https URL.")
+
+    @property
+    def iam_jwks(self) -> str | None:
+        """Where the issuer's public keys stand, for `footfall.collect.keysets`."""
+        return self.iam_jwks_url or self.iam_jwks_file
 
     def key_set_locations(self) -> tuple[str, ...]:
         """The key sets that `footfall.collect.keysets` should watch for this source."""
