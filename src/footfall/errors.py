@@ -97,6 +97,14 @@ class JournalDamaged(FootfallError):
     )
 
 
+class LakeUnavailable(FootfallError):
+    code = "F304"
+    remedy = (
+        "Install the package `duckdb-extension-ducklake` of the release that duckdb has, or let "
+        "this machine reach DuckDB's extension repository once."
+    )
+
+
 class QueryRefused(FootfallError):
     code = "F401"
     remedy = "One SELECT over the tables of docs/tables.md; files and settings are out of reach."
@@ -110,6 +118,20 @@ class QueryTimeout(FootfallError):
 class BackupDamaged(FootfallError):
     code = "F501"
     remedy = "A file of the backup is missing or changed. Take another backup."
+
+
+class RecordingNotValid(FootfallError):
+    """A file that `footfall replay` cannot read as recorded traffic."""
+
+    code = "F601"
+    remedy = "One JSON object a line; docs/replay.md has the fields."
+
+
+class TargetUnreachable(FootfallError):
+    """Nobody answers where traffic is to be replayed to."""
+
+    code = "F602"
+    remedy = "Look at --to: scheme, host and port, and whether a server listens there."
 
 
 def by_code() -> Mapping[str, type[FootfallError]]:

@@ -1,0 +1,5 @@
+"""`python -m footfall.cli`: the program without its script."""
+
+from footfall.cli import main
+
+main()

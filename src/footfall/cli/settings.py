@@ -1,0 +1,138 @@
+"""`footfall check` and `footfall source new`: the settings file, before it is served."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import click
+
+from footfall.cli.configuration import Configuration, config_option, data_option
+from footfall.collect.protocols import installed
+from footfall.settings import Settings, Source, unreadable_files
+from footfall.settings.declared import declared
+from footfall.settings.rules import SOURCE_ID, nearest
+
+
+@click.command()
+@config_option
+@data_option
+def check(config: Path | None, data: str | None) -> None:
+    """Is the settings file right?
+
+    Every problem is named at once, with its line and what would be right; exit code 1. Otherwise
+    a summary of what would be served. Nothing is started and nothing is written.
+
+    \b
+    footfall check --config footfall.toml
+    """  # noqa: D301 - \b is click's mark for lines that stay as they are
+    configuration = Configuration.of(config, {"server.data": data})
+    settings = configuration.whole(check_files=False)
+    name = configuration.file or "No settings file here; the defaults are"
+    click.secho(f"{name}: valid" if configuration.file else f"{name} valid", fg="green")
+    for label, text in _summary(settings):
+        click.echo(f"  {label:<12}{text}")
+    for warning in unreadable_files(settings):
+        click.secho(f"  warning     {warning}", fg="yellow")
+    if not settings.sources:
+        click.secho(
+            "  warning     no [[source]]: every request will be refused; "
+            "`footfall source new NAME` makes one",
+            fg="yellow",
+        )
+
+
+@click.group()
+def source() -> None:
+    """Sources: the sites and apps that may send events."""
+
+
+@source.command()
+@click.argument("name")
+@click.option(
+    "--protocol",
+    "protocols",
+    multiple=True,
+    metavar="NAME",
+    help="A protocol that it takes; may be repeated. Without it, every one.",
+)
+def new(name: str, protocols: tuple[str, ...]) -> None:
+    """Make a source with a fresh key.
+
+    The TOML block goes to standard output and holds the key's hash only; the key itself is shown
+    once, on standard error.
+
+    \b
+    footfall source new shop --protocol vaix >> footfall.toml
+    """  # noqa: D301 - \b is click's mark for lines that stay as they are
+    if not SOURCE_ID.fullmatch(name):
+        raise click.BadParameter(
+            "1 to 64 letters, digits, '-', '_' and '.', beginning with a letter or digit.",
+            param_hint="NAME",
+        )
+    known = {protocol.name: protocol.settings for protocol in installed()}
+    for protocol in protocols:
+        if protocol not in known:
+            raise click.BadParameter(
+                f'"{protocol}" is unknown{nearest(protocol, known)}', param_hint="--protocol"
+            )
+    key = secrets.token_urlsafe(32)
+    digest = hashlib.sha256(key.encode()).hexdigest()
+    taken = {protocol: known[protocol] for protocol in protocols or known}
+    click.echo(block(name, digest, taken))
+    click.echo(f"The key of {name}, shown this once: ", err=True, nl=False)
+    click.secho(key, err=True, bold=True)
+
+
+def block(name: str, digest: str, protocols: Mapping[str, type | None]) -> str:
+    """The TOML of a source, with the settings that its protocols may need as comments."""
+    listed = ", ".join(f'"{protocol}"' for protocol in protocols)
+    lines = [
+        "",
+        "[[source]]",
+        f'id = "{name}"',
+        f'key_sha256 = ["{digest}"]',
+        f"protocols = [{listed}]",
+        'origins = []            # of browser pages: ["https://www.example.com"]',
+    ]
+    for protocol, kind in protocols.items():
+        lines += _hints(protocol, kind)
+    return "\n".join(lines)
+
+
+def _hints(protocol: str, kind: type | None) -> Iterator[str]:
+    """The settings of a protocol that come with an example, as comments."""
+    exemplary = [setting for setting in declared(kind).values() if setting.example] if kind else []
+    if exemplary:
+        yield f"# [source.{protocol}]"
+    for setting in exemplary:
+        yield f"# {setting.name} = {setting.example}"
+
+
+def _summary(settings: Settings) -> Iterator[tuple[str, str]]:
+    server = settings.server
+    scheme = "https" if server.tls_certificate else "http"
+    yield "tracking", f"{scheme}://{_authority(server.host, server.port)}"
+    yield "console", f"http://{_authority(server.console_host, server.console_port)}"
+    made = "" if Path(server.data).exists() else " (not there yet: `footfall serve` makes it)"
+    yield "data", f"{server.data}{made}"
+    for one in settings.sources:
+        yield "source", f"{one.id}: {_source(one)}"
+
+
+def _source(one: Source) -> str:
+    keys = len(one.key_sha256)
+    return "; ".join(
+        (
+            ", ".join(one.protocols),
+            "1 key" if keys == 1 else f"{keys} keys",
+            f"origins {', '.join(one.origins)}" if one.origins else "no browser pages",
+            f"kept {one.retention_days} days" if one.retention_days else "kept for good",
+        )
+    )
+
+
+def _authority(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
