@@ -55,11 +55,11 @@ class Vaix:
         together = (self.iam_issuer, self.iam_audience, places)
         if (any(together) and not all(together)) or len(places) > 1:
             raise SettingsError(
-                "[source.vaix]: iam_issuer, iam_audience and one of iam_jwks_url and "
+                "iam_issuer, iam_audience and one of iam_jwks_url and "
                 "iam_jwks_file must be set together."
             )
         if self.iam_jwks_url and not self.iam_jwks_url.startswith("https://"):
-            raise SettingsError("[source.vaix]: iam_jwks_url must be an https URL.")
+            raise SettingsError("iam_jwks_url must be an https URL.")
 
     @property
     def iam_jwks(self) -> str | None:
