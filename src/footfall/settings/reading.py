@@ -47,10 +47,11 @@ def load(
 
     `extensions`: by protocol name, the dataclass of its table in ``[[source]]``, or None where it
     has no settings of its own. None for all of it reads ``[server]`` and leaves the sources out:
-    for the supervisor and for commands, which do not load the protocols. `overrides`: flags, as ``{"server.port": 9000}``; those
-    of None are passed over. `path`: the file that the text came from; relative names in it are
-    taken from its folder, all others from the current one. `check_files` off: files that cannot
-    be read are not a problem (`footfall.settings.unreadable_files` tells of them).
+    for the supervisor and for commands, which do not load the protocols. `overrides`: flags, as
+    ``{"server.port": 9000}``; those of None are passed over. `path`: the file that the text came
+    from; relative names in it are taken from its folder, all others from the current one.
+    `check_files` off: files that cannot be read are not a problem
+    (`footfall.settings.unreadable_files` tells of them).
     """
     name = str(path) if path else "footfall.toml"
     reader = _Reader(text, name, path.parent if path else Path(), check_files=check_files)
