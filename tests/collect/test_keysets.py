@@ -114,13 +114,13 @@ class Issuer:
 
 
 def test_a_url_that_fails_keeps_the_keys_that_it_gave():
-    issuer = Issuer(key_set(ec_jwk()), OSError("down"), b"<html>")
+    issuer = Issuer(key_set(ec_jwk()), OSError("down"), RuntimeError("odd"), b"<html>")
     sets = KeySets([URL], fetch=issuer)
     assert sets.key(URL, "e") is None
-    for _ in range(3):
+    for _ in range(4):
         asyncio.run(sets.refresh())
         assert sets.key(URL, "e").kid == "e"
-    assert issuer.asked == 3
+    assert issuer.asked == 4
 
 
 def test_what_was_verified_is_forgotten_when_keys_change():

@@ -104,7 +104,7 @@ class KeySets:
         for url in self._urls:
             try:
                 keys = parse(await self._fetch(url))
-            except (OSError, ValueError) as error:
+            except Exception as error:  # noqa: BLE001 - somebody else's server must not end ours
                 log.warning("key set not fetched", url=url, error=str(error))
                 continue
             if self._ids(url) != _ids(keys):
