@@ -1,0 +1,170 @@
+"""The lake's tables as data: names, types, units and help. `docs/tables.md` is made from this.
+
+Only what users may query stands in `TABLES`; `PRIVATE` is the lake's own book-keeping. How rows
+get into the tables is `loading`'s matter.
+"""
+
+from __future__ import annotations
+
+from importlib import resources
+from typing import NamedTuple
+
+FORMAT = 1
+"""Version of everything below. A release opens every earlier format and refuses a later one."""
+
+
+class Column(NamedTuple):
+    name: str
+    type: str
+    """DuckDB's name for it. Times are `TIMESTAMP` in UTC."""
+    help: str
+    unit: str = ""
+    required: bool = False
+    """Never NULL."""
+
+
+class Table(NamedTuple):
+    name: str
+    help: str
+    columns: tuple[Column, ...]
+    view: str | None = None
+    """For a view: the file in `queries/` that answers it."""
+
+    def sql(self) -> str:
+        """The view's SELECT."""
+        assert self.view is not None
+        return read_query(self.view)
+
+
+def read_query(name: str) -> str:
+    """The text of a file in `queries/`."""
+    return resources.files(__package__).joinpath("queries", name).read_text("utf-8")
+
+
+EVENTS = Table(
+    "events",
+    "One row per event that was acknowledged, exactly once.",
+    (
+        Column("event_id", "VARCHAR", "Unique within source and protocol.", required=True),
+        Column("source", "VARCHAR", "The site or app, as named in the settings.", required=True),
+        Column("protocol", "VARCHAR", "The protocol that it came by.", required=True),
+        Column("type", "VARCHAR", "The vendor's name for the kind of event.", required=True),
+        Column("occurred_at", "TIMESTAMP", "When the client says it happened.", "UTC", True),
+        Column("received_at", "TIMESTAMP", "When it arrived.", "UTC", True),
+        Column("session_id", "VARCHAR", "Unique within source and protocol only."),
+        Column("profile_id", "VARCHAR", "The profile that it belongs to."),
+        Column("user_id", "VARCHAR", "The customer's id of a logged-in person."),
+        Column("page", "VARCHAR", "The page that it happened on."),
+        Column("location", "VARCHAR", "The widget on the page."),
+        Column("channel", "VARCHAR", "desktop, mac, ios, android, …"),
+        Column("brand", "VARCHAR", "A URL or a name: by the client, else its page's origin."),
+        Column("country", "VARCHAR", "By the truncated address.", "ISO 3166-1 alpha-2"),
+        Column("device", "VARCHAR", "desktop, mobile, tablet, tv, … or bot, by the user agent."),
+        Column("os", "VARCHAR", "Operating system, by the user agent."),
+        Column("browser", "VARCHAR", "Browser, by the user agent."),
+        Column("ip", "VARCHAR", "The address, truncated to /24 or /48."),
+        Column("playhead_s", "DOUBLE", "Where in the media it happened.", "seconds"),
+        Column("properties", "JSON", "What happened beyond these columns, in the vendor's names."),
+        Column("context", "JSON", "Under what circumstances, in the vendor's names."),
+        Column("partition", "INTEGER", "Partition of its journal record.", required=True),
+        Column("position", "BIGINT", "Sequence of its journal record.", required=True),
+    ),
+)
+
+REJECTS = Table(
+    "rejects",
+    "Requests that were refused, kept so that their senders can be helped.",
+    (
+        Column("received_at", "TIMESTAMP", "When it arrived.", "UTC", True),
+        Column("source", "VARCHAR", "The source; NULL where the key named none."),
+        Column("protocol", "VARCHAR", "The protocol that it came by.", required=True),
+        Column("reason", "VARCHAR", "One of a closed list of reasons.", required=True),
+        Column("detail", "VARCHAR", "What is wrong and how to mend it.", required=True),
+        Column("status", "INTEGER", "The HTTP status that was answered.", required=True),
+        Column("body", "VARCHAR", "The start of the body."),
+    ),
+)
+
+SESSIONS = Table(
+    "sessions",
+    "One row per session, made from its events at the moment of asking.",
+    (
+        Column("source", "VARCHAR", "The site or app.", required=True),
+        Column("protocol", "VARCHAR", "The protocol that gave the session id.", required=True),
+        Column("session_id", "VARCHAR", "Unique within source and protocol only.", required=True),
+        Column("profile_id", "VARCHAR", "The profile, by the latest event that names one."),
+        Column("user_id", "VARCHAR", "The person, by the latest event that names one."),
+        Column("started_at", "TIMESTAMP", "Its first event.", "UTC", True),
+        Column("ended_at", "TIMESTAMP", "Its last event; a Jay session's end.", "UTC", True),
+        Column("duration_s", "DOUBLE", "From started_at to ended_at.", "seconds", True),
+        Column("events", "BIGINT", "Events in it.", required=True),
+        Column("pages", "BIGINT", "Distinct pages seen.", required=True),
+        Column("first_page", "VARCHAR", "The first page seen."),
+        Column("last_page", "VARCHAR", "The last page seen."),
+        Column("channel", "VARCHAR", "By the first event that has one."),
+        Column("brand", "VARCHAR", "By the first event that has one."),
+        Column("country", "VARCHAR", "By the first event that has one.", "ISO 3166-1 alpha-2"),
+        Column("device", "VARCHAR", "By the first event that has one."),
+        Column("os", "VARCHAR", "By the first event that has one."),
+        Column("browser", "VARCHAR", "By the first event that has one."),
+    ),
+    view="sessions.sql",
+)
+
+TABLES = (EVENTS, REJECTS, SESSIONS)
+"""What users may query."""
+
+LOADER = Table(
+    "loader",
+    "Where the loader goes on reading the journal, changed together with the rows it loads.",
+    (
+        Column("partition", "INTEGER", "Journal partition.", required=True),
+        Column("next", "BIGINT", "The first sequence that is not loaded.", required=True),
+    ),
+)
+
+MARKS = Table(
+    "marks",
+    "Which time of the journal ended where: how trimming finds a position by age.",
+    (
+        Column("partition", "INTEGER", "Journal partition.", required=True),
+        Column("reached_at", "TIMESTAMP", "Time of the last record before `next`.", "UTC", True),
+        Column("next", "BIGINT", "A sequence that was the loader's.", required=True),
+    ),
+)
+
+CLIENT_IDS = Table(
+    "client_ids",
+    "Event ids that clients gave, for 7 days. Apart from `events`, so that looking for a repeat "
+    "reads these few and not a week of everything.",
+    (
+        Column("source", "VARCHAR", "The site or app.", required=True),
+        Column("event_id", "VARCHAR", "The client's id.", required=True),
+        Column("received_at", "TIMESTAMP", "When it was stored.", "UTC", True),
+    ),
+)
+
+FACTS = Table(
+    "facts",
+    "What the lake knows about itself: its format and the views it was last given.",
+    (
+        Column("name", "VARCHAR", "format or views.", required=True),
+        Column("value", "VARCHAR", "Its value.", required=True),
+    ),
+)
+
+PRIVATE = (LOADER, MARKS, CLIENT_IDS, FACTS)
+"""The lake's own tables, out of users' reach."""
+
+BY_DAY = (EVENTS, REJECTS, CLIENT_IDS)
+"""Partitioned by day of `received_at`, so that a query over some days reads those days only and
+retention deletes whole files."""
+
+
+def create_statement(table: Table) -> str:
+    """`CREATE TABLE` for a table that is not a view."""
+    columns = ", ".join(
+        f'"{column.name}" {column.type}{" NOT NULL" if column.required else ""}'
+        for column in table.columns
+    )
+    return f"CREATE TABLE {table.name} ({columns})"
