@@ -23,6 +23,10 @@ REFUSED = Counter(
 DROPPED = Counter(
     "footfall_dropped", "Events left out, by reason.", ["protocol", "reason"], registry=None
 )
+REFUSED_EARLY = Counter(
+    "footfall_refused_early", "Requests refused before any protocol saw them.", ["status"],
+    registry=None,
+)  # fmt: skip
 REJECTS_KEPT = Counter("footfall_rejects_kept", "Refused requests kept as rejects.", registry=None)
 UNSENT = Counter(
     "footfall_unsent", "Replies that found their client gone; the events are kept.", registry=None
@@ -61,24 +65,34 @@ LOADER_LAG_SECONDS = Gauge(
 DAMAGE = Counter("footfall_journal_damage", "Unreadable stretches of the journal.", registry=None)
 
 
+class Cell:
+    """One number that grows between two flushes."""
+
+    __slots__ = ("number",)
+
+    def __init__(self) -> None:
+        self.number = 0
+
+
 class Tally:
     """Counts of the busiest counters, added up here and written in one go.
 
-    A labelled increment costs more than decoding an event does; `flush` is called once a second,
-    before a scrape and at the end.
+    A labelled increment costs more than decoding an event does. Whoever counts keeps its `Cell`
+    and adds to it; `flush` is called once a second, before a scrape and at the end.
     """
 
     def __init__(self) -> None:
-        self._counts: dict[tuple[Counter, tuple[str, ...]], int] = {}
+        self._cells: dict[tuple[Counter, tuple[str, ...]], Cell] = {}
 
-    def add(self, counter: Counter, labels: tuple[str, ...], number: int = 1) -> None:
-        key = (counter, labels)
-        self._counts[key] = self._counts.get(key, 0) + number
+    def cell(self, counter: Counter, *labels: str) -> Cell:
+        """The cell of a counter's labels; always the same one."""
+        return self._cells.setdefault((counter, labels), Cell())
 
     def flush(self) -> None:
-        counts, self._counts = self._counts, {}
-        for (counter, labels), number in counts.items():
-            counter.labels(*labels).inc(number)
+        for (counter, labels), cell in list(self._cells.items()):
+            if cell.number:
+                number, cell.number = cell.number, 0
+                counter.labels(*labels).inc(number)
 
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"

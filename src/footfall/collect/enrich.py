@@ -15,10 +15,13 @@ from ipaddress import ip_address, ip_network
 from typing import Any, Protocol
 
 import msgspec
+import structlog
 
 from footfall.collect.agents import Agent
 from footfall.collect.contract import DropReason, Request
 from footfall.settings import Source
+
+log = structlog.get_logger()
 
 LONGEST = 512
 """Bytes of a user agent or origin that are looked at. Real ones are shorter, matching costs by
@@ -126,7 +129,11 @@ class Enricher:
                 bots=bots,
             )
             for step in STEPS:
-                visit.dropped = step(visit, tools)
+                try:
+                    visit.dropped = step(visit, tools)
+                except Exception:
+                    # A damaged database must not cost events; they go without what it knew.
+                    log.exception("enriching failed", step=step.__name__)
                 if visit.dropped is not None:
                     break
             return visit

@@ -8,7 +8,7 @@ request, a bound on the request's head, refusals that the client can still read,
 clients that have closed their sending side, and the order of pipelined answers over both lanes.
 
 uvicorn is pinned exactly; `tests/collect/test_fastlane_contract.py` holds the attributes of it
-that are used here.
+that are used here. Bytes are the matter of `framing`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from http import HTTPStatus
 from typing import Any, ClassVar
 from urllib.parse import unquote
 from uuid import UUID
@@ -26,10 +25,11 @@ import httptools
 import structlog
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from footfall.collect.contract import HeaderPairs, Reply, Request
+from footfall.collect import framing
+from footfall.collect.contract import Reply, Request
 from footfall.collect.endpoint import Endpoint, Match
 from footfall.collect.proxies import Proxies
-from footfall.metrics import UNSENT
+from footfall.metrics import REFUSED_EARLY, UNSENT
 from footfall.settings import Limits
 
 log = structlog.get_logger()
@@ -40,11 +40,12 @@ DRAIN_BYTES = 4 << 20
 """After a refusal before the end of a body: how much of the rest is read and thrown away, so that
 the client gets to read the answer rather than a reset."""
 DRAIN_SECONDS = 2.0
+LAST_CALL_SECONDS = 0.05
+"""At a clean stop: how long an idle connection stays open for what was sent before the stop."""
 SWEEP_SECONDS = 0.25
 
-STATUS_LINES = {
-    status: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus
-}
+TRAILERS: deque[tuple[bytes, bytes]] = deque(maxlen=0)
+"""Where headers that come after a body go to: nowhere."""
 
 
 class _NoEvent:
@@ -79,6 +80,7 @@ class Turn:
     ) -> None:
         self.response_complete = False
         self.keep_alive = keep_alive
+        """As far as the client is concerned."""
         self.disconnected = False
         self.message_event = self._no_event
         self.match = match
@@ -86,9 +88,11 @@ class Turn:
         self.path = path
         self.query = query
         self.headers = headers
-        self.body: list[bytes] = []
+        self.body: bytes | bytearray = b""
+        """Bytes while there is one piece: a million pieces must not weigh more than their sum."""
         self.size = 0
         self.complete = False
+        """Whether all of it that is wanted has come."""
         self.oversized = False
         self.started = False
         self.reply: Reply | None = None
@@ -107,11 +111,23 @@ class FastLane(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self.access_log = False  # requests are counted, not logged: they are personal data
         self._turns: deque[Turn] = deque()
+        """Started and not answered, in order of arrival."""
+        self._advancing = False
         self._deadline = 0.0
         self._reading_head = False
-        self._chunk_size = 0
-        self._head_size = 0
-        self._draining: int | None = None
+        self._chunk = 0
+        """Bytes of the newest piece of input."""
+        self._framing = 0
+        """Bytes read since the head began or, after it, since the last piece of body: head, chunk
+        extensions and trailers, which the parser keeps to itself until they are whole."""
+        self._skipped_body = b""
+        """The header that describes a body which the parser passes over."""
+        self._deaf = False
+        """Whether what still comes is thrown away."""
+        self._drain_bytes = DRAIN_BYTES
+        self._farewell: bytes | None = None
+        """What is sent when every answer that is owed has been, and then the connection ends."""
+        self._parting = False
         self._closing = False
         self._half_closed = False
 
@@ -119,60 +135,70 @@ class FastLane(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        if self.client and self.client[0].startswith("::ffff:") and "." in self.client[0]:
+            self.client = (self.client[0][7:], self.client[1])  # IPv4 on a socket for both
         self._deadline = self.loop.time() + self.limits.request_seconds
         if len(self.connections) > self.limits.connections:
             self._refuse_early(503, "Too many connections are open. Try again later.")
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
-        for turn in self._turns:
+        self._deaf = True
+        for turn in self._turns:  # their answers come to nothing and are counted as such
             turn.disconnected = True
-        self._turns.clear()
         self.pipeline.clear()
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """A client may close its sending side and still wait for its answers."""
-        self._half_closed = True
-        return bool(self._turns) and self._draining is None and self.scheme == "http"
+        self._half_closed = self._deaf = True
+        self._forget_unfinished()
+        return self._owes() and self.scheme == "http"
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self.flow.pause_reading()  # who does not read answers sends no more requests
+        self._set_reading()
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        self._resume_reading()
+        self._set_reading()
 
     def shutdown(self) -> None:
-        """Called by uvicorn at a clean stop: close now, or after what is under way."""
+        """Called by uvicorn at a clean stop: end after what is under way or was sent before it."""
         self._closing = True
-        if not self._turns and not self.pipeline:
-            super().shutdown()
-        elif self._waits_for_app():
+        if self._waits_for_app():
             self.cycle.keep_alive = False
+        elif not self._owes():
+            self.loop.call_later(LAST_CALL_SECONDS, self._end_if_idle)
+
+    def _end_if_idle(self) -> None:
+        if not (self._owes() or self._reading_head or self._receiving() or self._parting):
+            self.transport.close()
 
     def check_deadline(self, now: float) -> None:
         """Called by the sweeper. A slow request is told so; an idle connection just ends."""
-        if now < self._deadline or self.transport.is_closing():
+        if now < self._deadline:
             return
-        if self._draining is not None:
+        if self._parting or self.transport.is_closing():
             self.transport.abort()
+        elif self.flow.read_paused and not self.flow.write_paused:
+            pass  # it is waiting for us
         elif self._reading_head or self._receiving():
             self._refuse_early(408, "The request took too long to arrive.")
-        elif not self._turns and not self.pipeline and not self._waits_for_app():
+        elif not self._owes():
+            self._deadline = now + DRAIN_SECONDS  # for what is not read yet of the answers
             self.transport.close()
 
     # The parser
 
     def data_received(self, data: bytes) -> None:
-        if self._draining is not None:
-            self._drain(len(data))
+        size = len(data)
+        if self._deaf:
+            self._throw_away(size)
             return
-        self._chunk_size = len(data)
-        if self._reading_head:
-            self._head_size += len(data)
+        self._chunk = size
+        self._framing += size
         self._feed(data)
-        if self._reading_head and self._head_size > self.limits.header_bytes:
+        if self._framing > self.limits.header_bytes and (self._reading_head or self._receiving()):
             self._refuse_early(431, self._head_too_large())
 
     def _feed(self, data: bytes) -> None:
@@ -181,20 +207,28 @@ class FastLane(HttpToolsProtocol):
                 self.parser.feed_data(data)
             except httptools.HttpParserUpgrade as upgrade:
                 # No protocol is offered to switch to, so the request was an ordinary one, and
-                # what follows it is the next.
+                # what follows is its body or the next.
                 data = data[upgrade.args[0] :]
+                if self._skipped_body:
+                    self.parser = framing.parser_at_body(self, self._skipped_body)
+                    self._skipped_body = b""
                 if data:
                     continue
+            except httptools.HttpParserCallbackError:
+                log.exception("reading a request failed")
+                self._refuse_early(500, "An unexpected fault; the server's log says more.")
             except httptools.HttpParserError:
                 self._refuse_early(400, "This is not HTTP/1.1 as a server can read it.")
             return
 
     def on_message_begin(self) -> None:
         """A request's first byte: from here its deadline and the size of its head count."""
+        if self._deaf:
+            return
         self.url = b""
         self.headers = []
         self._reading_head = True
-        self._head_size = self._chunk_size
+        self._framing = 0
         self._deadline = self.loop.time() + self.limits.request_seconds
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -202,43 +236,49 @@ class FastLane(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._reading_head = False
-        if self._draining is not None:
+        if self._deaf:
             return
-        if self._head_size > self.limits.header_bytes and self._exact_head_size() > (
-            self.limits.header_bytes
+        headers = self.headers
+        if (self._framing or self._chunk > self.limits.header_bytes) and (
+            framing.head_size(self.url, headers) > self.limits.header_bytes
         ):
             self._refuse_early(431, self._head_too_large())
             return
-        url = self.url
-        path, _, query = url.partition(b"?")
+        if self.parser.should_upgrade():
+            self._skipped_body = framing.body_header(headers)
+        path, _, query = self.url.partition(b"?")
         if not path.startswith(b"/"):  # absolute form, as proxies send it
-            path, query = _absolute(url)
+            path, query = framing.absolute(self.url)
         text = path.decode("latin-1")
         if "%" in text:
             text = unquote(text)
         match = self.endpoint.match(text)
         if match is None:
-            self._slow_lane(url)
+            self._slow_lane(path, query)
         else:
             self._fast_lane(match, text, query.decode("latin-1"))
+        self.headers = TRAILERS  # type: ignore[assignment]
 
     def on_body(self, body: bytes) -> None:
-        if self._draining is not None:
+        self._framing = 0
+        if self._deaf:
             return
         turn = self.cycle
         if not isinstance(turn, Turn):
             super().on_body(body)
             return
-        if turn.oversized:
-            return
         turn.size += len(body)
         if turn.size > turn.match.body_limit:
             self._oversized(turn)
+        elif not turn.body:
+            turn.body = body
+        elif isinstance(turn.body, bytearray):
+            turn.body += body
         else:
-            turn.body.append(body)
+            turn.body = bytearray(turn.body) + body
 
     def on_message_complete(self) -> None:
-        if self._draining is not None:
+        if self._deaf or self._skipped_body:
             return
         self._deadline = self.loop.time() + self.limits.idle_seconds
         turn = self.cycle
@@ -246,34 +286,40 @@ class FastLane(HttpToolsProtocol):
             super().on_message_complete()
             return
         turn.complete = True
-        if turn.started and not turn.oversized:
+        if not turn.keep_alive:
+            self._deaf = True
+        if turn.started:
             self._handle(turn)
 
     # The slow lane: uvicorn's own
 
-    def _slow_lane(self, url: bytes) -> None:
+    def _slow_lane(self, path: bytes, query: bytes) -> None:
         headers = self.headers
         super().on_message_begin()
         for name, value in headers:
             super().on_header(name, value)
-        self.url = url
-        super().on_headers_complete()
+        self.url = path + b"?" + query if query else path
+        try:
+            super().on_headers_complete()
+        except httptools.HttpParserInvalidURLError:
+            self._refuse_early(400, "The request's target is not a path that a server can read.")
+            return
+        if self._closing:
+            self.cycle.keep_alive = False
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
         """Also called by uvicorn with what waited in the pipeline, whichever lane it is for."""
         if isinstance(cycle, Turn):
             self._start(cycle)
-            self._next()
+            self._advance()
         else:
             super()._start_asgi_task(cycle, app)
 
     def on_response_complete(self) -> None:
         self._deadline = self.loop.time() + self.limits.idle_seconds
-        if self._closing and not self.transport.is_closing() and not self.pipeline:
-            self.transport.close()
         super().on_response_complete()
         self._unset_keepalive_if_required()  # the sweeper keeps the time
-        self._finish_half_closed()
+        self._go_on()
 
     # The fast lane
 
@@ -282,42 +328,51 @@ class FastLane(HttpToolsProtocol):
         pairs = self.headers
         headers = dict(pairs)
         if len(headers) != len(pairs):
-            headers = _joined(pairs)
+            headers = framing.joined(pairs)
+        keep_alive = parser.should_keep_alive()
+        if keep_alive and b"connection" in headers and parser.get_http_version() == "1.0":
+            keep_alive = False  # answers do not say what such a client wants to hear
         turn = Turn(
-            match,
-            parser.get_method().decode("ascii"),
-            path,
-            query,
-            headers,
-            parser.should_keep_alive() and not self._closing,
-        )
+            match, parser.get_method().decode("ascii"), path, query, headers, keep_alive
+        )  # fmt: skip
         behind_slow = bool(self.pipeline) or self._waits_for_app()
         self.cycle = turn  # type: ignore[assignment]
         if behind_slow:
             # Behind a request of the slow lane: its answer has to come first.
-            self.flow.pause_reading()
             self.pipeline.appendleft((turn, None))  # type: ignore[arg-type]
+            self._set_reading()
         else:
             self._start(turn)
         length = headers.get(b"content-length")
         if length is not None and int(length) > match.body_limit:
             self._oversized(turn)
-        elif headers.get(b"expect", b"").lower() == b"100-continue":
+        elif b"expect" in headers:
+            self._expect(turn)
+
+    def _expect(self, turn: Turn) -> None:
+        """Tell a client that waits for it to send its body, unless answers are owed before."""
+        if (
+            turn.headers[b"expect"].lower() == b"100-continue"
+            and self.parser.get_http_version() != "1.0"
+            and self._turns
+            and self._turns[0] is turn
+        ):
             self._write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def _start(self, turn: Turn) -> None:
         turn.started = True
         self._turns.append(turn)
         if len(self._turns) >= PIPELINED:
-            self.flow.pause_reading()
-        if turn.complete or turn.oversized:
+            self._set_reading()
+        if turn.complete:
             self._handle(turn)
 
     def _oversized(self, turn: Turn) -> None:
         """Refuse before the body was read; what still comes of it is thrown away."""
-        turn.oversized = True
+        turn.oversized = turn.complete = True
         turn.keep_alive = False
-        turn.body.clear()
+        turn.body = b""
+        self._deaf = True
         if turn.started:
             self._handle(turn)
 
@@ -332,89 +387,138 @@ class FastLane(HttpToolsProtocol):
             path=turn.path,
             query=turn.query,
             headers=turn.headers,
-            body=body[0] if len(body) == 1 else b"".join(body),
+            body=body if isinstance(body, bytes) else bytes(body),
             params=turn.match.params,
             client_ip=address,
             scheme=scheme,
             received_at=time.time_ns() // 1000,
             new_uuid=self.new_uuid,
         )
+        turn.body = b""
 
         def respond(reply: Reply) -> None:
             turn.reply = reply
-            self._flush()
+            self._advance()
 
         self.endpoint.handle(turn.match, request, respond, oversized=turn.oversized)
 
-    def _flush(self) -> None:
-        """Send what is answered, each once those before it on this connection are sent."""
-        turns = self._turns
-        while turns and turns[0].reply is not None:
-            self._send(turns.popleft())
-        if not turns:
-            self._next()
+    # Answers, in order
+
+    def _advance(self) -> None:
+        """Send what is answered and start what waited for it, in order of arrival.
+
+        An answer may be given at once by what is started here: a loop and not a recursion, since
+        thousands of requests may have come in one piece.
+        """
+        if self._advancing:
+            return
+        self._advancing = True
+        turns, pipeline = self._turns, self.pipeline
+        try:
+            while True:
+                if turns and turns[0].reply is not None:
+                    self._send(turns.popleft())
+                elif pipeline and not self.transport.is_closing() and not self._parting:
+                    waits, app = pipeline[-1]
+                    if isinstance(waits, Turn):
+                        pipeline.pop()
+                        self._start(waits)
+                    elif not turns:
+                        pipeline.pop()
+                        super()._start_asgi_task(waits, app)
+                        break
+                    else:
+                        break
+                else:
+                    break
+        finally:
+            self._advancing = False
+        if self.flow.read_paused or self._deaf:
+            self._go_on()
 
     def _send(self, turn: Turn) -> None:
         turn.response_complete = True
         self.server_state.total_requests += 1
-        if turn.disconnected or self.transport.is_closing() or turn.reply is None:
+        if turn.disconnected or self._parting or self.transport.is_closing() or turn.reply is None:
             UNSENT.inc()
             return
-        last = not turn.keep_alive or (self._closing and not self._turns and not self.pipeline)
-        self.transport.write(encode(turn.reply, turn.method, not last, self._date()))
-        if turn.oversized:
-            self._start_draining()
+        stopping = self._closing and self._farewell is None and not self._owes()
+        last = stopping or not turn.keep_alive
+        self.transport.write(framing.encode(turn.reply, turn.method, not last, self._date()))
+        if turn.oversized or (stopping and turn.keep_alive):
+            self._part()  # it may be sending: let it read this first
         elif last:
             self.transport.close()
 
-    def _next(self) -> None:
-        """Go on with what waited behind the answers just given."""
-        if self.transport.is_closing():
-            return
-        if self.pipeline:
-            waits, app = self.pipeline[-1]
-            if isinstance(waits, Turn) or not self._turns:
-                self.pipeline.pop()
-                self._start_asgi_task(waits, app)
-            return
-        self._resume_reading()
-        self._finish_half_closed()
-
-    def _finish_half_closed(self) -> None:
-        if self._half_closed and not self._turns and not self.pipeline:
+    def _go_on(self) -> None:
+        """After an answer: read on, or part where that was decided and nothing is owed."""
+        if self._owes() or self._parting or self.transport.is_closing():
+            self._set_reading()
+        elif self._farewell is not None:
+            self._write(self._farewell)
+            self._part()
+        elif self._half_closed:
             self.transport.close()
+        else:
+            self._set_reading()
 
     # Refusals outside any protocol
 
     def _refuse_early(self, status: int, message: str) -> None:
-        """Answer in plain text and end the connection, so that the client reads the answer."""
-        if self._draining is not None or self.transport.is_closing():
+        """End the connection with an answer in plain text, after the answers that are owed."""
+        if self._deaf or self.transport.is_closing():
             return
-        if not self._turns and not self._waits_for_app():
-            reply = Reply(status, f"{message}\n".encode(), PLAIN)
-            self._write(encode(reply, "GET", keep_alive=False, date=self._date()))
-            self._start_draining()
+        REFUSED_EARLY.labels(str(status)).inc()
+        self._deaf = True
+        self._reading_head = False
+        if self._receiving() and not isinstance(self.cycle, Turn) and self.cycle.response_started:
+            self.transport.abort()  # half an answer cannot be followed by another
             return
-        # Answers are owed before it: give those, then close without this one.
-        self._closing = True
-        self._draining = 0
-        if self._waits_for_app():
-            self.cycle.keep_alive = False
+        self._forget_unfinished()
+        self._farewell = framing.plain(status, message, self._date())
+        self._go_on()
 
-    def _start_draining(self) -> None:
-        self._draining = DRAIN_BYTES
+    def _forget_unfinished(self) -> None:
+        """Leave the newest request unanswered if it has not come whole: it is not going to."""
+        cycle: Any = self.cycle
+        if not self._receiving():
+            return
+        if self.pipeline and self.pipeline[0][0] is cycle:
+            self.pipeline.popleft()
+        elif isinstance(cycle, Turn):
+            self._turns.pop()
+        cycle.disconnected = cycle.response_complete = True
+        if isinstance(cycle, Turn):
+            cycle.complete = True
+        else:
+            cycle.message_event.set()
+
+    def _part(self) -> None:
+        """End the connection, but not before the client had its chance to read the last answer.
+
+        Closing while it sends would have its system throw that answer away.
+        """
+        self._parting = self._deaf = True
         self._deadline = self.loop.time() + DRAIN_SECONDS
         if self.transport.can_write_eof():
             self.transport.write_eof()
-        self.flow.resume_reading()
+        self._set_reading()
 
-    def _drain(self, size: int) -> None:
-        if self._draining:
-            self._draining -= size
-            if self._draining <= 0:
-                self.transport.abort()
+    def _throw_away(self, size: int) -> None:
+        self._drain_bytes -= size
+        if self._drain_bytes <= 0:
+            self._set_reading()
 
     # Small matters
+
+    def body_arriving(self) -> int:
+        """Bytes that are held of a body which has not come whole."""
+        turn: Any = self.cycle
+        return turn.size if isinstance(turn, Turn) and not turn.complete else 0
+
+    def give_way(self) -> None:
+        """Called by the sweeper where more bodies are arriving than there is room for."""
+        self._refuse_early(503, "Too much is arriving at once. Try again later.")
 
     def _receiving(self) -> bool:
         """Whether a request's body is still coming."""
@@ -430,15 +534,26 @@ class FastLane(HttpToolsProtocol):
         cycle: Any = self.cycle
         return cycle is not None and not isinstance(cycle, Turn) and not cycle.response_complete
 
-    def _exact_head_size(self) -> int:
-        return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+    def _owes(self) -> bool:
+        """Whether any request that was taken is not answered yet."""
+        return bool(self._turns) or bool(self.pipeline) or self._waits_for_app()
+
+    def _set_reading(self) -> None:
+        """Read on, unless the client has enough under way or does not read its answers."""
+        if self.transport.is_closing():
+            return
+        if (
+            self.flow.write_paused
+            or len(self._turns) >= PIPELINED
+            or self.pipeline
+            or self._drain_bytes <= 0
+        ):
+            self.flow.pause_reading()
+        else:
+            self.flow.resume_reading()
 
     def _head_too_large(self) -> str:
         return f"The request's head is over the limit of {self.limits.header_bytes} bytes."
-
-    def _resume_reading(self) -> None:
-        if not self.flow.write_paused and len(self._turns) < PIPELINED and not self.pipeline:
-            self.flow.resume_reading()
 
     def _write(self, data: bytes) -> None:
         if not self.transport.is_closing():
@@ -447,9 +562,6 @@ class FastLane(HttpToolsProtocol):
     def _date(self) -> bytes:
         defaults = self.server_state.default_headers
         return defaults[0][1] if defaults else b""
-
-
-PLAIN: HeaderPairs = (("Content-Type", "text/plain; charset=utf-8"),)
 
 
 def fast_lane(
@@ -469,45 +581,31 @@ def fast_lane(
 
 
 async def sweep(connections: set[Any]) -> None:
-    """Hold every connection to its deadline; runs until cancelled."""
+    """Hold every connection to its deadline, and all to their share; runs until cancelled."""
     loop = asyncio.get_running_loop()
     while True:
         await asyncio.sleep(SWEEP_SECONDS)
+        lanes = [lane for lane in connections if isinstance(lane, FastLane)]
         now = loop.time()
-        for connection in list(connections):
-            if isinstance(connection, FastLane):
-                connection.check_deadline(now)
+        for lane in lanes:
+            try:
+                lane.check_deadline(now)
+            except Exception:
+                log.exception("looking after a connection failed")
+        make_room(lanes)
 
 
-def encode(reply: Reply, method: str, keep_alive: bool, date: bytes) -> bytes:
-    """An HTTP/1.1 answer as bytes."""
-    status = reply.status
-    parts = [STATUS_LINES[status], b"date: ", date, b"\r\n"]  # type: ignore[index]
-    for name, value in reply.headers:
-        parts.append(f"{name}: {value}\r\n".encode("latin-1", "replace"))
-    if status not in {204, 304}:
-        parts.append(b"content-length: %d\r\n" % len(reply.body))
-    parts.append(b"\r\n" if keep_alive else b"connection: close\r\n\r\n")
-    if method != "HEAD":
-        parts.append(reply.body)
-    return b"".join(parts)
+def make_room(lanes: list[FastLane]) -> None:
+    """Refuse the largest of the bodies that are arriving, where all together are too large.
 
-
-def _joined(pairs: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
-    """Repeated headers as one: RFC 9110 5.3 joins by commas, RFC 9113 8.2.3 cookies by "; "."""
-    headers: dict[bytes, bytes] = {}
-    for name, value in pairs:
-        known = headers.get(name)
-        if known is None:
-            headers[name] = value
-        else:
-            headers[name] = known + (b"; " if name == b"cookie" else b", ") + value
-    return headers
-
-
-def _absolute(url: bytes) -> tuple[bytes, bytes]:
-    try:
-        parsed = httptools.parse_url(url)
-    except httptools.HttpParserInvalidURLError:
-        return b"", b""
-    return parsed.path or b"/", parsed.query or b""
+    Each is within its limit, but many slow ones could fill the memory.
+    """
+    arriving = [(size, lane) for lane in lanes if (size := lane.body_arriving())]
+    excess = sum(size for size, _ in arriving) - (lanes[0].limits.queue_bytes if lanes else 0)
+    if excess <= 0:
+        return
+    for size, lane in sorted(arriving, key=lambda pair: -pair[0]):
+        lane.give_way()
+        excess -= size
+        if excess <= 0:
+            return

@@ -38,9 +38,10 @@ class Proxies:
         hops = _forwarded(headers) if self._forwarded else _x_forwarded(headers)
         for address, said_scheme in reversed(hops):
             try:
-                peer = str(ip_address(address))
+                parsed = ip_address(address)
             except ValueError:
                 break  # "unknown", or obfuscated: what came so far is all that is known
+            peer = str(getattr(parsed, "ipv4_mapped", None) or parsed)
             scheme = said_scheme or scheme
             if not self.trusted(peer):
                 break
