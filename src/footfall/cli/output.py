@@ -119,7 +119,9 @@ def _print_box(
         table.add_row(*map(Text, row))
     console = Console()
     console.print(table)
-    console.print(f"{len(rows)} {'row' if len(rows) == 1 else 'rows'}", style="dim")
+    console.print(
+        f"{len(rows)} {'row' if len(rows) == 1 else 'rows'}", style="dim", highlight=False
+    )
 
 
 def _print_plain(
