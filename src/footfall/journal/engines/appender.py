@@ -61,14 +61,17 @@ class Appender:
             self._open(end if rolls else base, create=rolls)
             start = end + SEGMENT_HEADER if rolls else end
             data = frame(start, payload)
-            self._allocate(start - self._base + len(data))
+            if rolls:
+                # In one piece: where the first record is whole, the header before it is.
+                data = segment_header(end) + data
+            self._allocate(end - self._base + len(data))
         except OSError as fault:
             raise JournalUnavailable(f"No space could be taken for the log: {fault}") from fault
-        self._write(data, start)
+        self._write(data, end)
         self._sync(new_file=rolls)
         if rolls:
             self._tidy(base, end)
-        return Appended(self._base, start, start + len(data))
+        return Appended(self._base, start, end + len(data))
 
     def close(self) -> None:
         if self._fd is not None:
@@ -86,8 +89,6 @@ class Appender:
             # A file of that name is what a crash left of the same step.
             self._files.truncate(self._fd, 0)
             self._allocated = 0
-            self._allocate(SEGMENT_HEADER)
-            self._files.pwrite(self._fd, segment_header(base), 0)
         else:
             self._allocated = self._files.size(self._fd)
 
@@ -101,10 +102,10 @@ class Appender:
         self._files.allocate(self._fd, self._allocated, target - self._allocated)
         self._allocated = target
 
-    def _write(self, data: bytes, start: int) -> None:
+    def _write(self, data: bytes, sequence: int) -> None:
         assert self._fd is not None
         try:
-            self._files.pwrite(self._fd, data, start - self._base)
+            self._files.pwrite(self._fd, data, sequence - self._base)
         except OSError as fault:
             if fault.errno in _NO_SPACE:
                 raise JournalUnavailable(f"The log cannot grow: {fault}") from fault

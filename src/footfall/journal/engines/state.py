@@ -8,10 +8,10 @@ own busy handler, which is slow and unfair, never has to arbitrate.
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import struct
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from hashlib import blake2b
 from pathlib import Path
 from types import TracebackType
@@ -183,6 +183,8 @@ class State:
             found = self._db.execute("PRAGMA quick_check(1)").fetchone()
             if found is None or found[0] != "ok":
                 raise StateDamaged(f"SQLite finds: {found and found[0]}")
+            if _schema(self._db) != _expected_schema():
+                raise StateDamaged("its tables are not as they were created")
             for row in self._db.execute("SELECT key, value, expires_at, crc FROM state"):
                 _check_row(*row)
             _ = self.applied
@@ -200,7 +202,7 @@ class State:
         if (application, schema) != (_APPLICATION, SCHEMA):
             raise StateDamaged(f"its schema is {application:x}/{schema}, not ours")
 
-    @contextmanager
+    @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
         with _Faults():
             self._db.execute("BEGIN IMMEDIATE")
@@ -226,6 +228,23 @@ class _Faults:
             if code in _PASSING:
                 raise JournalUnavailable(f"The state cannot be used now: {fault}") from fault
             raise StateDamaged(str(fault)) from fault
+        if isinstance(fault, UnicodeDecodeError):
+            # The message quotes what it found, and what it found is not text any more.
+            raise StateDamaged("SQLite finds what is no text") from fault
+
+
+def _schema(db: sqlite3.Connection) -> list[tuple[object, ...]]:
+    # As bytes: what was damaged need not be text.
+    return db.execute(
+        "SELECT CAST(type AS BLOB), CAST(name AS BLOB), CAST(tbl_name AS BLOB), CAST(sql AS BLOB)"
+        " FROM sqlite_schema ORDER BY rowid"
+    ).fetchall()
+
+
+def _expected_schema() -> list[tuple[object, ...]]:
+    with contextlib.closing(sqlite3.connect(":memory:")) as db:
+        db.executescript(_CREATE)
+        return _schema(db)
 
 
 def digest(key: str) -> bytes:
