@@ -18,7 +18,7 @@ Micros = int
 """A moment: microseconds since 1970-01-01T00:00:00Z."""
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+class Event(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One thing that somebody did, as it is journalled and as it stands in the lake."""
 
     event_id: str

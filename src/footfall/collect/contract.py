@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
-from uuid import UUID
+from typing import TYPE_CHECKING, Any, TypeVar
+from uuid import UUID, uuid4
 
 import msgspec
 
@@ -24,10 +24,13 @@ if TYPE_CHECKING:
     from footfall.collect.sources import Sources
     from footfall.settings import Source
 
+T = TypeVar("T")
+G = TypeVar("G")
+
 HeaderPairs = tuple[tuple[str, str], ...]
 
 
-class Request(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class Request(msgspec.Struct, frozen=True, gc=False):
     """One HTTP request, whole and within limits; nothing in it changes any more."""
 
     method: str
@@ -45,8 +48,22 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """By `Forwarded` or `X-Forwarded-For` where a trusted proxy says so. Never stored whole."""
     scheme: str = "http"
     received_at: Micros = 0
-    new_uuid: Callable[[], UUID]
+    new_uuid: Callable[[], UUID] = uuid4
     """A fresh random UUID (version 4): the randomness port, fixed in tests."""
+    memo: dict[object, Any] = msgspec.field(default_factory=dict)
+    """What was worked out from method, path, query and headers alone. Requests with the very same
+    head share it; `once` is the way to use it."""
+
+    def once(self, work: Callable[[Request, G], T], given: G) -> T:
+        """`work(self, given)`, worked out once for all requests with this head and this `given`.
+
+        `work` is a module's function that looks at nothing of the request but its head.
+        """
+        found = self.memo.get(work)
+        if found is None or found[0] is not given:
+            found = self.memo[work] = (given, work(self, given))
+        result: T = found[1]
+        return result
 
     def header(self, name: bytes) -> str | None:
         """A header's value as text (latin-1, as HTTP has it), or None."""

@@ -146,11 +146,15 @@ class Endpoint:
     def _refuse(self, match: Match, request: Request, refusal: Refusal, respond: Respond) -> None:
         """The one way out for everything that is not taken."""
         protocol = match.protocol
-        reply = protocol.refuse(refusal)
+        try:
+            reply = protocol.refuse(refusal)
+        except Exception:
+            log.exception("wording a refusal failed", protocol=protocol.name)
+            reply = Reply(500)
         if refusal.reason is Reason.METHOD_NOT_ALLOWED:
             allow = ("Allow", _allow(match))
             reply = msgspec.structs.replace(reply, headers=(*reply.headers, allow))
-        REFUSED.labels(protocol.name, refusal.reason).inc()
+        self._tally.cell(REFUSED, protocol.name, refusal.reason).number += 1
         source = refusal.source
         budget = source.id if source is not None else f"?{protocol.name}"
         if refusal.reason not in RETRY_LATER and self._budget.allows(budget, request.received_at):
@@ -174,14 +178,25 @@ class Endpoint:
     def _finish(
         self, match: Match, request: Request, reply: Reply, source: Source | None, respond: Respond
     ) -> None:
+        """Add what every answer has. The same answer to the same head is put together once."""
+        known = request.memo.get(_FINISHED)
+        if known is not None and known[0] is reply and known[1] is source is not None:
+            finished, cell = known[2], known[3]
+        else:
+            finished = self._finished(match, request, reply, source)
+            cell = self._tally.cell(REQUESTS, match.protocol.name, str(reply.status))
+            request.memo[_FINISHED] = (reply, source, finished, cell)
+        cell.number += 1
+        respond(finished)
+
+    def _finished(
+        self, match: Match, request: Request, reply: Reply, source: Source | None
+    ) -> Reply:
         protocol = match.protocol
-        self._tally.add(REQUESTS, (protocol.name, str(reply.status)))
         extra = protocol.headers
         if protocol.cors is not None:
             extra += self._cors(match, protocol.cors, request, source)
-        if extra:
-            reply = Reply(reply.status, reply.body, reply.headers + extra)
-        respond(reply)
+        return Reply(reply.status, reply.body, reply.headers + extra) if extra else reply
 
     def _cors(
         self, match: Match, cors: Cors, request: Request, source: Source | None
@@ -209,6 +224,8 @@ class Endpoint:
         return tuple(pairs)
 
 
+_FINISHED = object()
+"""In `Request.memo`: the last answer to this head, for which source, finished, and its counter."""
 VARY: HeaderPairs = (("Vary", "Origin"),)
 
 
@@ -264,5 +281,11 @@ def _inflate(match: Match, request: Request, encoding: bytes) -> Request | Refus
         return Refusal(
             reason=Reason.BODY_NOT_VALID,
             detail="The body is not gzip, or is cut short, though Content-Encoding says gzip.",
+        )
+    if inflater.unused_data:
+        # A second member would be legal gzip; to store the first alone would lose data silently.
+        return Refusal(
+            reason=Reason.BODY_NOT_VALID,
+            detail="The body goes on after its gzip data. Compress all of it at once.",
         )
     return msgspec.structs.replace(request, body=body)

@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, ClassVar
 from urllib.parse import unquote
 from uuid import UUID
@@ -28,6 +28,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from footfall.collect import framing
 from footfall.collect.contract import Reply, Request
 from footfall.collect.endpoint import Endpoint, Match
+from footfall.collect.heads import Head, Heads
 from footfall.collect.proxies import Proxies
 from footfall.metrics import REFUSED_EARLY, UNSENT
 from footfall.settings import Limits
@@ -44,6 +45,8 @@ LAST_CALL_SECONDS = 0.05
 """At a clean stop: how long an idle connection stays open for what was sent before the stop."""
 SWEEP_SECONDS = 0.25
 
+_SENT = object()
+"""In `Request.memo`: the last answer to this head, of which second, as bytes."""
 TRAILERS: deque[tuple[bytes, bytes]] = deque(maxlen=0)
 """Where headers that come after a body go to: nowhere."""
 
@@ -58,36 +61,23 @@ class _NoEvent:
 class Turn:
     """One fast request, from its head to its answer.
 
-    The first four attributes are what uvicorn looks at in a cycle (at shutdown and when the
-    connection is lost).
+    The first three attributes, and `message_event`, are what uvicorn looks at in a cycle (at
+    shutdown and when the connection is lost).
     """
 
     __slots__ = (
-        "body", "complete", "disconnected", "headers", "keep_alive", "match",
-        "message_event", "method", "oversized", "path", "query", "reply", "response_complete",
-        "size", "started",
+        "body", "complete", "disconnected", "head", "keep_alive", "lane", "oversized", "reply",
+        "response_complete", "size", "started",
     )  # fmt: skip
-    _no_event: ClassVar[_NoEvent] = _NoEvent()
+    message_event: ClassVar[_NoEvent] = _NoEvent()
 
-    def __init__(  # noqa: PLR0917 - made in one place, once per request
-        self,
-        match: Match,
-        method: str,
-        path: str,
-        query: str,
-        headers: Mapping[bytes, bytes],
-        keep_alive: bool,
-    ) -> None:
+    def __init__(self, lane: FastLane, head: Head) -> None:
         self.response_complete = False
-        self.keep_alive = keep_alive
+        self.keep_alive = head.keep_alive
         """As far as the client is concerned."""
         self.disconnected = False
-        self.message_event = self._no_event
-        self.match = match
-        self.method = method
-        self.path = path
-        self.query = query
-        self.headers = headers
+        self.lane = lane
+        self.head = head
         self.body: bytes | bytearray = b""
         """Bytes while there is one piece: a million pieces must not weigh more than their sum."""
         self.size = 0
@@ -96,6 +86,11 @@ class Turn:
         self.oversized = False
         self.started = False
         self.reply: Reply | None = None
+
+    def respond(self, reply: Reply) -> None:
+        """Take the answer; it is sent once those before it on the connection are."""
+        self.reply = reply
+        self.lane.advance()
 
 
 class FastLane(HttpToolsProtocol):
@@ -106,6 +101,7 @@ class FastLane(HttpToolsProtocol):
     proxies: ClassVar[Proxies]
     new_uuid: ClassVar[Any]
     """`Callable[[], UUID]`, wrapped as a static method."""
+    heads: ClassVar[Heads]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -115,6 +111,8 @@ class FastLane(HttpToolsProtocol):
         self._advancing = False
         self._deadline = 0.0
         self._reading_head = False
+        self._raw_head: bytes | None = None
+        """The bytes of the head that the parser is about to read, where they came in one piece."""
         self._chunk = 0
         """Bytes of the newest piece of input."""
         self._framing = 0
@@ -195,11 +193,47 @@ class FastLane(HttpToolsProtocol):
         if self._deaf:
             self._throw_away(size)
             return
+        if not (self._reading_head or self._closing or self.pipeline or self._busy()):
+            data = self._take_known(data)
+            if not data:
+                return
+            size = len(data)
         self._chunk = size
         self._framing += size
         self._feed(data)
         if self._framing > self.limits.header_bytes and (self._reading_head or self._receiving()):
             self._refuse_early(431, self._head_too_large())
+
+    def _busy(self) -> bool:
+        """Whether the newest request has not come whole, or is one of the slow lane's."""
+        cycle: Any = self.cycle
+        if cycle is None:
+            return False
+        return not (cycle.complete if isinstance(cycle, Turn) else cycle.response_complete)
+
+    def _take_known(self, data: bytes) -> bytes:
+        """Take whole requests whose very heads were parsed before; the rest is for the parser."""
+        start = 0
+        while len(self._turns) < PIPELINED:
+            body = data.find(b"\r\n\r\n", start) + 4
+            raw = data[start:body]
+            head = self.heads.get(raw)
+            if head is None:
+                self._raw_head = raw
+                break
+            end = body + head.length
+            if end > len(data):
+                break
+            turn = Turn(self, head)
+            turn.complete = True
+            turn.body = data[body:end]
+            self._deadline = self.loop.time() + self.limits.idle_seconds
+            self.cycle = turn  # type: ignore[assignment]
+            self._start(turn)
+            start = end
+            if start == len(data) or self._deaf:
+                return b""
+        return data[start:]
 
     def _feed(self, data: bytes) -> None:
         while True:
@@ -236,6 +270,7 @@ class FastLane(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._reading_head = False
+        raw, self._raw_head = self._raw_head, None
         if self._deaf:
             return
         headers = self.headers
@@ -256,7 +291,7 @@ class FastLane(HttpToolsProtocol):
         if match is None:
             self._slow_lane(path, query)
         else:
-            self._fast_lane(match, text, query.decode("latin-1"))
+            self._fast_lane(match, text, query.decode("latin-1"), raw)
         self.headers = TRAILERS  # type: ignore[assignment]
 
     def on_body(self, body: bytes) -> None:
@@ -268,7 +303,7 @@ class FastLane(HttpToolsProtocol):
             super().on_body(body)
             return
         turn.size += len(body)
-        if turn.size > turn.match.body_limit:
+        if turn.size > turn.head.match.body_limit:
             self._oversized(turn)
         elif not turn.body:
             turn.body = body
@@ -311,7 +346,7 @@ class FastLane(HttpToolsProtocol):
         """Also called by uvicorn with what waited in the pipeline, whichever lane it is for."""
         if isinstance(cycle, Turn):
             self._start(cycle)
-            self._advance()
+            self.advance()
         else:
             super()._start_asgi_task(cycle, app)
 
@@ -323,18 +358,27 @@ class FastLane(HttpToolsProtocol):
 
     # The fast lane
 
-    def _fast_lane(self, match: Match, path: str, query: str) -> None:
+    def _fast_lane(self, match: Match, path: str, query: str, raw: bytes | None) -> None:
         parser = self.parser
         pairs = self.headers
         headers = dict(pairs)
         if len(headers) != len(pairs):
             headers = framing.joined(pairs)
         keep_alive = parser.should_keep_alive()
-        if keep_alive and b"connection" in headers and parser.get_http_version() == "1.0":
+        version = parser.get_http_version()
+        if keep_alive and b"connection" in headers and version == "1.0":
             keep_alive = False  # answers do not say what such a client wants to hear
-        turn = Turn(
-            match, parser.get_method().decode("ascii"), path, query, headers, keep_alive
-        )  # fmt: skip
+        head = Head(
+            match=match,
+            method=parser.get_method().decode("ascii"),
+            path=path,
+            query=query,
+            headers=headers,
+            keep_alive=keep_alive,
+        )
+        if raw is not None and not self._framing:
+            self.heads.keep(raw, head, len(pairs))
+        turn = Turn(self, head)
         behind_slow = bool(self.pipeline) or self._waits_for_app()
         self.cycle = turn  # type: ignore[assignment]
         if behind_slow:
@@ -343,17 +387,15 @@ class FastLane(HttpToolsProtocol):
             self._set_reading()
         else:
             self._start(turn)
-        length = headers.get(b"content-length")
-        if length is not None and int(length) > match.body_limit:
+        if head.length > match.body_limit:
             self._oversized(turn)
-        elif b"expect" in headers:
+        elif b"expect" in headers and version != "1.0":
             self._expect(turn)
 
     def _expect(self, turn: Turn) -> None:
         """Tell a client that waits for it to send its body, unless answers are owed before."""
         if (
-            turn.headers[b"expect"].lower() == b"100-continue"
-            and self.parser.get_http_version() != "1.0"
+            turn.head.headers[b"expect"].lower() == b"100-continue"
             and self._turns
             and self._turns[0] is turn
         ):
@@ -377,34 +419,32 @@ class FastLane(HttpToolsProtocol):
             self._handle(turn)
 
     def _handle(self, turn: Turn) -> None:
+        head = turn.head
         client = self.client
-        address, scheme = self.proxies.client(
-            client[0] if client else "", self.scheme or "http", turn.headers
-        )
-        body = turn.body
+        address = client[0] if client else ""
+        scheme: str = self.scheme or "http"
+        if self.proxies.any:
+            address, scheme = self.proxies.client(address, scheme, head.headers)
+        # By position, in the contract's order: naming the fields costs five times as much.
         request = Request(
-            method=turn.method,
-            path=turn.path,
-            query=turn.query,
-            headers=turn.headers,
-            body=body if isinstance(body, bytes) else bytes(body),
-            params=turn.match.params,
-            client_ip=address,
-            scheme=scheme,
-            received_at=time.time_ns() // 1000,
-            new_uuid=self.new_uuid,
+            head.method,
+            head.path,
+            head.query,
+            head.headers,
+            turn.body if isinstance(turn.body, bytes) else bytes(turn.body),
+            head.match.params,
+            address,
+            scheme,
+            time.time_ns() // 1000,
+            self.new_uuid,
+            head.memo,
         )
         turn.body = b""
-
-        def respond(reply: Reply) -> None:
-            turn.reply = reply
-            self._advance()
-
-        self.endpoint.handle(turn.match, request, respond, oversized=turn.oversized)
+        self.endpoint.handle(head.match, request, turn.respond, oversized=turn.oversized)
 
     # Answers, in order
 
-    def _advance(self) -> None:
+    def advance(self) -> None:
         """Send what is answered and start what waited for it, in order of arrival.
 
         An answer may be given at once by what is started here: a loop and not a recursion, since
@@ -442,13 +482,27 @@ class FastLane(HttpToolsProtocol):
         if turn.disconnected or self._parting or self.transport.is_closing() or turn.reply is None:
             UNSENT.inc()
             return
+        if turn.keep_alive and not self._closing:
+            self.transport.write(self._encoded(turn.head, turn.reply))
+            return
         stopping = self._closing and self._farewell is None and not self._owes()
         last = stopping or not turn.keep_alive
-        self.transport.write(framing.encode(turn.reply, turn.method, not last, self._date()))
+        method = turn.head.method
+        self.transport.write(framing.encode(turn.reply, method, not last, self._date()))
         if turn.oversized or (stopping and turn.keep_alive):
             self._part()  # it may be sending: let it read this first
         elif last:
             self.transport.close()
+
+    def _encoded(self, head: Head, reply: Reply) -> bytes:
+        """The same answer to the same head is the same bytes until the date changes."""
+        defaults = self.server_state.default_headers
+        sent = head.memo.get(_SENT)
+        if sent is None or sent[0] is not reply or sent[1] is not defaults:
+            encoded = framing.encode(reply, head.method, True, self._date())
+            sent = head.memo[_SENT] = (reply, defaults, encoded)
+        data: bytes = sent[2]
+        return data
 
     def _go_on(self) -> None:
         """After an answer: read on, or part where that was decided and nothing is owed."""
@@ -576,6 +630,7 @@ def fast_lane(
             "limits": limits,
             "proxies": proxies,
             "new_uuid": staticmethod(new_uuid),
+            "heads": Heads(),
         },
     )
 

@@ -158,7 +158,7 @@ class Intake:
             or self.failed is not None
         ):
             if waiting.answer is not None:
-                waiting.answer(OVERLOADED if self.failed is None else _unavailable(self.failed))
+                waiting.answer(OVERLOADED if self.failed is None else UNAVAILABLE)
             return
         self._bytes += waiting.size
         self._queue.append(waiting)
@@ -219,9 +219,8 @@ class Intake:
 
     def _settle(self, waiting: Waiting, result: Outcome | Exception) -> None:
         self._bytes -= waiting.size
-        if isinstance(result, Outcome) and result.events:
-            first = result.events[0]
-            self._tally.add(EVENTS, (first.protocol, first.source), len(result.events))
+        if waiting.cell is not None and isinstance(result, Outcome):
+            waiting.cell.number += len(result.events)
         if waiting.answer is not None:
             self._tell(waiting, _worded(result))
 

@@ -16,6 +16,8 @@ class Proxies:
 
     def __init__(self, networks: Iterable[str], header: str) -> None:
         self._networks = tuple(ip_network(network, strict=False) for network in networks)
+        self.any = bool(self._networks)
+        """Whether anybody is trusted at all."""
         self._forwarded = header == "forwarded"
         self.trusted = lru_cache(maxsize=1024)(self._trusted)
 
@@ -33,7 +35,7 @@ class Proxies:
         The chain of addresses is read from its near end; the first that is not a trusted proxy's
         is the client's.
         """
-        if not self._networks or not self.trusted(peer):
+        if not self.trusted(peer):
             return peer, scheme
         hops = _forwarded(headers) if self._forwarded else _x_forwarded(headers)
         for address, said_scheme in reversed(hops):

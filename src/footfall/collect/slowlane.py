@@ -38,6 +38,7 @@ class SlowLane:
 
     def __init__(
         self,
+        *,
         settings: Settings,
         protocols: Iterable[Protocol],
         journal: Journal,

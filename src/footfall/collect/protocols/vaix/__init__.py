@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from footfall.collect import correlate, wire
 from footfall.collect.contract import (
     Cors,
@@ -36,8 +38,43 @@ METHOD = b"x-vaix-authentication-method"
 ACCEPTED = Reply(204)
 
 
+class Entrance(msgspec.Struct, frozen=True):
+    """What the head alone has settled."""
+
+    source: Source
+    vaix: Vaix
+    context: dict[str, Any]
+    """Shared by the events of all requests with this head: copied before anything is added."""
+
+
 def decode(request: Request, sources: Sources) -> Intent | Refusal:
     """The vendor's checks in their order; the first that fails answers."""
+    if request.headers.get(METHOD) == b"iam":
+        entrance = _enter(request, sources)  # a token that expires is looked at every time
+    else:
+        entrance = request.once(_enter, sources)
+    if isinstance(entrance, Refusal):
+        return entrance
+    source = entrance.source
+    try:
+        reading = read(request.body, sources.limits, entrance.vaix)
+    except wire.NotReadable as error:
+        return Refusal(reason=Reason.BODY_NOT_VALID, detail=str(error), source=source)
+    if reading.problems:
+        return Refusal(
+            reason=Reason.CONTENT_NOT_VALID,
+            detail="The event is well-formed but not valid; each fault is named under its field.",
+            problems=tuple(reading.problems),
+            source=source,
+        )
+    context = entrance.context
+    if reading.waived:
+        context = {**context, "deviations": reading.waived}
+    return Intent(source=source, drafts=(_draft(reading.content, context),), reply=ACCEPTED)
+
+
+def _enter(request: Request, sources: Sources) -> Entrance | Refusal:
+    """Everything that is checked before the body."""
     headers = request.headers
     if headers.get(b"early-data") == b"1":
         return Refusal(
@@ -52,22 +89,9 @@ def decode(request: Request, sources: Sources) -> Intent | Refusal:
     refusal = _not_allowed(client_id, source, vaix) or _not_readable(request, source)
     if refusal is not None:
         return refusal
-    try:
-        reading = read(request.body, sources.limits, vaix)
-    except wire.NotReadable as error:
-        return Refusal(reason=Reason.BODY_NOT_VALID, detail=str(error), source=source)
-    if reading.problems:
-        return Refusal(
-            reason=Reason.CONTENT_NOT_VALID,
-            detail="The event is well-formed but not valid; each fault is named under its field.",
-            problems=tuple(reading.problems),
-            source=source,
-        )
     context = wire.sent_by(headers)
     context["client_id"] = client_id[: wire.HEADER_CHARACTERS]
-    if reading.waived:
-        context["deviations"] = reading.waived
-    return Intent(source=source, drafts=(_draft(reading.content, context),), reply=ACCEPTED)
+    return Entrance(source, vaix, context)
 
 
 def _source(request: Request, sources: Sources) -> Source | Refusal:
