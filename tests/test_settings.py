@@ -533,4 +533,4 @@ def test_describe_has_every_setting_once():
     by_name = dict(zip(names, rows, strict=True))
     assert by_name["[[source]]", "id"].default == "required"
     assert by_name["[server]", "tls_key"].default == "unset"
-    assert by_name["[source.vaix]", "event_types"].default == '`{ "clicks:event" = ["page"] }`'
+    assert by_name["[source.vaix]", "event_types"].default == '`{"clicks:event" = ["page"]}`'

@@ -29,7 +29,7 @@ def settings() -> str:
 def commands() -> str:
     """`docs/commands.md`: the help of every command."""
     parts = [_COMMANDS]
-    for context in _contexts(click.Context(cli, info_name="footfall")):
+    for context in _contexts(click.Context(cli, info_name="footfall", **cli.context_settings)):
         help_text = context.command.get_help(context)
         parts.append(f"\n## {context.command_path}\n\n```text\n{help_text}\n```\n")
     return "".join(parts)
