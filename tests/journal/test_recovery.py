@@ -504,6 +504,31 @@ def test_power_may_be_lost_at_every_step(tmp_path, every, seeds):
         shutil.rmtree(directory)
 
 
+def test_what_a_recovery_shows_is_durable(tmp_path, monkeypatch):
+    """A record that was written but not synced by whoever was killed is synced before it shows."""
+    files = Forgetful()
+    directory = tmp_path / "journal"
+    LocalJournal.recover(directory, files=files)
+
+    async def killed_before_the_sync(journal):
+        await journal.transact([say("a")])
+        monkeypatch.setattr(
+            journal._appender, "_sync", lambda **_: (_ for _ in ()).throw(PowerLoss)
+        )
+        with pytest.raises(PowerLoss):
+            await journal.transact([say("b")])
+        monkeypatch.undo()
+
+    session(directory, killed_before_the_sync, files=files)
+    LocalJournal.recover(directory, files=files)
+    assert ids(contents(directory)[0]) == ["a", "b"]
+    for seed in range(5):
+        after = tmp_path / str(seed)
+        files.after_power_loss(after, random.Random(seed))
+        LocalJournal.recover(after, files=NoSync())
+        assert ids(contents(after)[0]) == ["a", "b"]
+
+
 def survives(directory, acknowledged, what):
     found = LocalJournal.recover(directory, files=NoSync())
     assert not found.damage, what

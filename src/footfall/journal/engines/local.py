@@ -18,7 +18,7 @@ import fcntl
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
@@ -200,11 +200,23 @@ class LocalJournal:
     # Committing, on the committer's thread.
 
     def _transact(self, units: Sequence[Unit]) -> Sequence[Outcome | Exception]:
+        with self._locked() as tip:
+            return self._commit(tip, units)
+
+    def _lease(self, argument: tuple[str, str, float]) -> bool:
+        name, holder, seconds = argument
+        with self._locked() as tip:
+            now = max(self._clock(), tip.last_at)
+            return self._state.lease(name, holder, now, now + round(max(seconds, 0) * 1_000_000))
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[Tip]:
+        """Hold the journal's lock. What nobody can mend inside it stops every process."""
         self._waiting = ("another process has held the journal's lock", time.monotonic())
         fcntl.flock(self._lock_fd, fcntl.LOCK_EX)
         self._waiting = None
         try:
-            return self._commit(self._sound_tip(), units)
+            yield self._sound_tip()
         except JournalFailed:
             self._fail(FAILED)
             raise
@@ -271,18 +283,6 @@ class LocalJournal:
         tip = self._tip.peek()
         if tip is not None and tip.flags | flags != tip.flags:
             self._tip.write(tip._replace(flags=tip.flags | flags))
-
-    def _lease(self, argument: tuple[str, str, float]) -> bool:
-        name, holder, seconds = argument
-        fcntl.flock(self._lock_fd, fcntl.LOCK_EX)
-        try:
-            now = max(self._clock(), self._sound_tip().last_at)
-            return self._state.lease(name, holder, now, now + round(max(seconds, 0) * 1_000_000))
-        except StateDamaged as fault:
-            self._fail(FAILED | REBUILD)
-            raise JournalFailed(f"The state is damaged: {fault}") from fault
-        finally:
-            fcntl.flock(self._lock_fd, fcntl.LOCK_UN)
 
     # Reading, on the reader's thread.
 
