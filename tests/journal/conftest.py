@@ -1,27 +1,16 @@
-"""Engines for the contract suite, and a clock that only tests move.
+"""Engines for the contract suite.
 
 To run the suite over another engine, add its harness to `ENGINES`.
 """
 
 import asyncio
+from pathlib import Path
 
 import pytest
+from journal_units import FakeClock
 
 from footfall.journal.engines.local import LocalJournal
 from footfall.journal.engines.memory import MemoryJournal
-
-START = 1_700_000_000_000_000
-
-
-class FakeClock:
-    def __init__(self, now=START):
-        self.now = now
-
-    def __call__(self):
-        return self.now
-
-    def advance(self, seconds):
-        self.now += round(seconds * 1_000_000)
 
 
 class MemoryEngine:
@@ -61,7 +50,25 @@ class LocalEngine:
             journal.close()
 
 
-ENGINES = {"memory": MemoryEngine, "local": LocalEngine}
+class DocumentedEngine:
+    """The engine of docs/adding-an-engine.md, as the page has it. One process, one client."""
+
+    def __init__(self, directory):
+        page = Path(__file__).parents[2].joinpath("docs", "adding-an-engine.md").read_text()
+        code = page.split("```python\n")[1].split("```")[0]
+        names = {"__name__": "documented"}
+        exec(compile(code, "docs/adding-an-engine.md", "exec", dont_inherit=True), names)
+        self.clock = FakeClock()
+        self._journal = names["TableJournal"](directory / "journal.db", self.clock)
+
+    async def client(self):
+        return self._journal
+
+    async def stop(self):
+        self._journal.close()
+
+
+ENGINES = {"memory": MemoryEngine, "local": LocalEngine, "documented": DocumentedEngine}
 
 
 @pytest.fixture(params=ENGINES)

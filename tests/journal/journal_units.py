@@ -9,6 +9,19 @@ FOREVER = 1 << 60
 START = Position(0, 0)
 
 
+class FakeClock:
+    """A clock that only tests move."""
+
+    def __init__(self, now=1_700_000_000_000_000):
+        self.now = now
+
+    def __call__(self):
+        return self.now
+
+    def advance(self, seconds):
+        self.now += round(seconds * 1_000_000)
+
+
 def event(name, **fields):
     return Event(
         event_id=name,

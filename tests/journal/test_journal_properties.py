@@ -5,11 +5,10 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from conftest import FakeClock
 from faulty_files import NoSync
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from journal_units import event, read_all, reject
+from journal_units import FakeClock, event, read_all, reject
 
 from footfall.journal.contract import Change, Outcome, Position, Unit
 from footfall.journal.engines.local import LocalJournal
