@@ -149,9 +149,9 @@ async def _server_answers(
             return True
         try:
             stack.enter_context(directory.lock())
-        except DataDirectoryInUse:
+        except DataDirectoryInUse as error:
             if time.monotonic() > deadline:
-                raise
+                raise DataDirectoryInUse(f"{error} It does not answer commands.") from None
             await asyncio.sleep(0.1)
         else:
             return False
@@ -168,8 +168,12 @@ async def _query(configuration: Configuration, sql: str, fmt: str) -> None:
             _print_csv(b"".join([piece async for piece in pieces]))
             return
         out = sys.stdout.buffer
+        last = b""
         async for piece in pieces:
             out.write(piece)
+            last = piece or last
+        if fmt == "json" and not last.endswith(b"\n"):
+            out.write(b"\n")
         out.flush()
 
 

@@ -119,6 +119,8 @@ server read its sources anew; what stands in `[server]` takes a restart.
   are separated by commas. A variable of that prefix that names no setting is an error.
 - **Files and directories** that the file names are taken from the folder that it stands in; those
   of the environment and the command line from the current one.
+- **`footfall serve --dev`** adds a source `dev` with the key `dev-key`, every protocol and every
+  origin, and serves loopback addresses only.
 - **A list of one** may be written without its brackets: `origins = "https://www.example.com"`.
 - `[cluster]` and `[[service]]` are not in this release, and a file with them is refused.
 """

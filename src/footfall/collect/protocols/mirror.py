@@ -41,6 +41,7 @@ class Mirror:
         "Networks whose requests belong to this source without a key.",
         check="network",
         example='["10.1.0.0/16"]',
+        dev=("127.0.0.0/8", "::1/128"),
     )
     keep_query: bool = setting(
         False, "Keep the query of the request's URI; it often holds personal data."
