@@ -87,7 +87,9 @@ async def export(
     file = lake.scratch / f"result-{uuid.uuid4().hex}"
 
     def work(cursor: duckdb.DuckDBPyConnection) -> None:
-        cursor.execute(f"COPY ({allowed(cursor, sql)}\n) TO {literal(str(file))} ({FORMATS[fmt]})")
+        cursor.execute(
+            f"COPY (FROM ({allowed(cursor, sql)}\n)) TO {literal(str(file))} ({FORMATS[fmt]})"
+        )
 
     try:
         await _limited(lake, work, seconds, file)

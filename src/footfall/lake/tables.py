@@ -161,10 +161,10 @@ BY_DAY = (EVENTS, REJECTS, CLIENT_IDS)
 retention deletes whole files."""
 
 
-def create_statement(table: Table) -> str:
-    """`CREATE TABLE` for a table that is not a view."""
+def create_statement(table: Table, *, replace: bool = False) -> str:
+    """`CREATE TABLE` for a table that is not a view; with `replace`, empty in place of the old."""
     columns = ", ".join(
         f'"{column.name}" {column.type}{" NOT NULL" if column.required else ""}'
         for column in table.columns
     )
-    return f"CREATE TABLE {table.name} ({columns})"
+    return f"CREATE {'OR REPLACE ' if replace else ''}TABLE {table.name} ({columns})"
