@@ -111,6 +111,9 @@ class FastLane(HttpToolsProtocol):
         self._advancing = False
         self._deadline = 0.0
         self._reading_head = False
+        self._in_message = False
+        """Whether the parser is in the middle of a request, answered or not: what comes then may
+        look like a head and be a body."""
         self._raw_head: bytes | None = None
         """The bytes of the head that the parser is about to read, where they came in one piece."""
         self._chunk = 0
@@ -193,7 +196,7 @@ class FastLane(HttpToolsProtocol):
         if self._deaf:
             self._throw_away(size)
             return
-        if not (self._reading_head or self._closing or self.pipeline or self._busy()):
+        if not (self._in_message or self._closing or self.pipeline or self._waits_for_app()):
             data = self._take_known(data)
             if not data:
                 return
@@ -203,13 +206,6 @@ class FastLane(HttpToolsProtocol):
         self._feed(data)
         if self._framing > self.limits.header_bytes and (self._reading_head or self._receiving()):
             self._refuse_early(431, self._head_too_large())
-
-    def _busy(self) -> bool:
-        """Whether the newest request has not come whole, or is one of the slow lane's."""
-        cycle: Any = self.cycle
-        if cycle is None:
-            return False
-        return not (cycle.complete if isinstance(cycle, Turn) else cycle.response_complete)
 
     def _take_known(self, data: bytes) -> bytes:
         """Take whole requests whose very heads were parsed before; the rest is for the parser."""
@@ -261,7 +257,7 @@ class FastLane(HttpToolsProtocol):
             return
         self.url = b""
         self.headers = []
-        self._reading_head = True
+        self._reading_head = self._in_message = True
         self._framing = 0
         self._deadline = self.loop.time() + self.limits.request_seconds
 
@@ -315,6 +311,7 @@ class FastLane(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         if self._deaf or self._skipped_body:
             return
+        self._in_message = False
         self._deadline = self.loop.time() + self.limits.idle_seconds
         turn = self.cycle
         if not isinstance(turn, Turn):
@@ -345,7 +342,7 @@ class FastLane(HttpToolsProtocol):
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
         """Also called by uvicorn with what waited in the pipeline, whichever lane it is for."""
         if isinstance(cycle, Turn):
-            self._start(cycle)
+            self.pipeline.append((cycle, app))  # type: ignore[arg-type]
             self.advance()
         else:
             super()._start_asgi_task(cycle, app)

@@ -65,6 +65,7 @@ class Heads:
         headers = head.headers
         if (
             len(raw) > LONGEST_HEAD
+            or raw[:1] in {b"\r", b"\n"}  # empty lines before a request are no part of it
             or raw.count(b"\n") != header_count + 2
             or not head.keep_alive
             or head.length > head.match.body_limit

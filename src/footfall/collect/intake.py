@@ -91,6 +91,15 @@ class Intake:
 
     def take(self, protocol: Protocol, request: Request, intent: Intent, answer: Answer) -> None:
         """Queue what an accepted request wants; `answer` follows once it is durable."""
+        try:
+            unit, cell = self._prepare(protocol, request, intent)
+        except Exception:
+            log.exception("preparing a request failed", protocol=protocol.name)
+            answer(FAULT)
+            return
+        self._put(Waiting(unit, answer, len(request.body), cell))
+
+    def _prepare(self, protocol: Protocol, request: Request, intent: Intent) -> tuple[Unit, Cell]:
         source = intent.source
         known = request.memo.get(_SENDER)
         if known is None or known[0] is not source or known[1] != request.client_ip:
@@ -101,16 +110,16 @@ class Intake:
                 self._tally.cell(EVENTS, protocol.name, source.id),
             )
         visit, cell = known[2], known[3]
+        drafts = intent.drafts
         events: tuple[Event, ...] = ()
-        if visit.dropped is None:
+        dropped = visit.dropped if drafts else None
+        if dropped is None:
             events = tuple([
-                self._event(protocol.name, request, source, draft, visit)
-                for draft in intent.drafts
+                self._event(protocol.name, request, source, draft, visit) for draft in drafts
             ])  # fmt: skip
         else:
-            DROPPED.labels(protocol.name, visit.dropped).inc(len(intent.drafts))
-        unit = _unit(protocol, request, intent, events, visit.dropped)
-        self._put(Waiting(unit, answer, len(request.body), cell))
+            self._tally.cell(DROPPED, protocol.name, dropped).number += len(drafts)
+        return _unit(protocol, request, intent, events, dropped), cell
 
     def keep(self, reject: Reject) -> None:
         """Keep a refused request beside the events, if there is room; nobody waits for it."""
