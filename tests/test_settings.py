@@ -151,6 +151,7 @@ def test_settings_can_stand_in_sets():
         ("[sever]\nport = 1", '1: sever is not a table of this file; did you mean "server"?'),
         ("[source]\nid = 'x'", "1: source is a list: write [[source]] with two brackets"),
         ("source = [1]", "1: source 1 must be a table"),
+        ("source = 1", "1: source is a list: write [[source]] with two brackets"),
         (SHOP + "bots = 'no'", '5: source shop: bots must be one of "keep", "drop", not "no"'),
         (
             SHOP + "\n[source.vaix]\nlenint = true",
@@ -301,6 +302,11 @@ def test_environment_wins_over_the_file_and_flags_over_both():
     assert server.trusted_proxies == ("10.0.0.0/8", "::1/128")
     assert server.query_seconds == 2.5
     assert server.workers == 1
+
+
+def test_an_empty_variable_unsets_what_may_be_unset():
+    text = "[server]\ngeoip = 'no.mmdb'\n"
+    assert read(text, {"FOOTFALL_SERVER_GEOIP": ""}).server.geoip is None
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -150,8 +151,34 @@ def test_a_backup_that_fails_is_not_called_written(run, data, service):
     assert "written" not in result.stdout
 
 
-def test_restore_wants_a_backup(run, tmp_path):
+def _backup_of_a_version(folder):
+    """The least that is a backup."""
+    folder.mkdir()
+    (folder / "VERSION").write_bytes(b"1\n")
+    entry = {"path": "VERSION", "bytes": 2, "sha256": hashlib.sha256(b"1\n").hexdigest()}
+    (folder / "manifest.json").write_text(json.dumps({"files": [entry], "format": 1}))
+    return folder
+
+
+def test_restore_makes_a_data_directory(run, tmp_path):
+    backup = _backup_of_a_version(tmp_path / "backup")
+    result = run("restore", backup, "--data", "restored")
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout == f"Restored to {tmp_path}/restored\n"
+    assert "Restoring: 3 of 3" in result.stderr
+    again = run("restore", backup, "--data", "restored")
+    assert again.exit_code == 1
+    assert "F206" in again.stderr
+
+
+def test_restore_wants_a_whole_backup(run, tmp_path):
     assert run("restore", tmp_path / "no", "--data", tmp_path / "d").exit_code == 2
+    backup = _backup_of_a_version(tmp_path / "backup")
+    (backup / "VERSION").write_bytes(b"2\n")
+    result = run("restore", backup, "--data", tmp_path / "d")
+    assert result.exit_code == 1
+    assert "F501" in result.stderr
+    assert not (tmp_path / "d").exists()
 
 
 @pytest.mark.slow

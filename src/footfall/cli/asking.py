@@ -12,7 +12,7 @@ import csv
 import io
 import sys
 import time
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,7 +58,7 @@ def query(sql: str, fmt: str, config: Path | None, data: str | None) -> None:
     if fmt == "parquet" and sys.stdout.isatty():
         raise click.UsageError("Parquet is not for a terminal: redirect it to a file.")
     configuration = Configuration.of(config, {"server.data": data})
-    _run(_query(configuration, sql, fmt))
+    asyncio.run(_query(configuration, sql, fmt))
 
 
 @click.command()
@@ -92,7 +92,9 @@ def tail(  # noqa: PLR0917 - click passes options by name
     configuration = Configuration.of(config, {"server.data": data})
     wanted = Wanted(source, kind)
     with contextlib.suppress(KeyboardInterrupt):
-        _run(_tail(configuration, follow=follow, start=start, wanted=wanted, as_json=as_json))
+        asyncio.run(
+            _tail(configuration, follow=follow, start=start, wanted=wanted, as_json=as_json)
+        )
 
 
 @click.command()
@@ -105,7 +107,7 @@ def status(as_json: bool, config: Path | None, data: str | None) -> None:
     \b
     footfall status --data /var/lib/footfall
     """  # noqa: D301 - \b is click's mark for lines that stay as they are
-    _run(_status(Configuration.of(config, {"server.data": data}), as_json=as_json))
+    asyncio.run(_status(Configuration.of(config, {"server.data": data}), as_json=as_json))
 
 
 class Wanted:
@@ -155,10 +157,6 @@ async def _server_answers(
             await asyncio.sleep(0.1)
         else:
             return False
-
-
-def _run(work: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(work)
 
 
 async def _query(configuration: Configuration, sql: str, fmt: str) -> None:

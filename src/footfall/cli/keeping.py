@@ -11,6 +11,7 @@ from footfall.cli.asking import asking
 from footfall.cli.configuration import Configuration, config_option, data_option
 from footfall.cli.output import progress
 from footfall.data import DataDirectory
+from footfall.lake.backup import restore as restore_backup
 
 
 @click.command()
@@ -46,11 +47,9 @@ def restore(backup_directory: Path, config: Path | None, data: str | None) -> No
     """  # noqa: D301 - \b is click's mark for lines that stay as they are
     configuration = Configuration.of(config, {"server.data": data})
     path = Path(configuration.server_only().server.data)
-    from footfall.app import restore as restore_backup  # noqa: PLC0415 - the whole server
-
     with progress("Restoring") as tell:
         for step in restore_backup(backup_directory, path):
-            tell(step)
+            tell(step._asdict())
     click.echo(f"Restored to {DataDirectory.open(path).path}")
 
 

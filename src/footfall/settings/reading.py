@@ -93,8 +93,13 @@ def given_tables(raw: Mapping[str, Any]) -> list[frozenset[str]]:
         frozenset(name for name, value in table.items() if isinstance(value, dict))
         if isinstance(table, dict)
         else frozenset()
-        for table in raw.get("source", ())
+        for table in _listed(raw)
     ]
+
+
+def _listed(raw: Mapping[str, Any]) -> list[Any]:
+    listed = raw.get("source", [])
+    return listed if isinstance(listed, list) else []
 
 
 def dev_source(extensions: Extensions) -> Source:
@@ -217,10 +222,9 @@ class _Reader:
     def sources(
         self, raw: Mapping[str, Any], extensions: Extensions | None
     ) -> list[dict[str, Any]]:
-        listed = raw.get("source", [])
-        if not isinstance(listed, list):
+        listed = _listed(raw)
+        if not isinstance(raw.get("source", []), list):
             self.fault(("source",), "is a list: write [[source]] with two brackets")
-            return []
         for index, table in enumerate(listed):
             if isinstance(table, dict) and isinstance(table.get("id"), str):
                 self._source_ids[index] = table["id"]
@@ -288,7 +292,7 @@ class _Reader:
         except ValueError as error:
             self.fault(place, str(error))
             return
-        if setting.check == "file" and self._check_files:
+        if setting.check == "file" and self._check_files and values[setting.name]:
             self._check_file(values[setting.name], place)
 
     def _check_file(self, path: str, place: Place) -> None:

@@ -27,8 +27,10 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 def convert(setting: Declared, value: object, folder: Path) -> Any:
     """A TOML value as the setting's type. Relative names of files are taken from `folder`."""
+    if value is None and _without_none(setting.kind) is not setting.kind:
+        return None
     shaped = _shape(setting, setting.kind, value)
-    if setting.check is None or shaped is None:
+    if setting.check is None:
         return shaped
     check = CHECKS[setting.check]
     if isinstance(shaped, tuple):
@@ -37,8 +39,13 @@ def convert(setting: Declared, value: object, folder: Path) -> Any:
 
 
 def from_text(setting: Declared, text: str) -> object:
-    """What the text of an environment variable stands for, ready for `convert`."""
+    """What the text of an environment variable stands for, ready for `convert`.
+
+    No text at all unsets what may be unset.
+    """
     kind = _without_none(setting.kind)
+    if not text and kind is not setting.kind:
+        return None
     if kind is bool:
         return _BOOLEANS.get(text.strip().lower(), text)
     if kind in (int, float):
