@@ -367,6 +367,17 @@ def test_a_flipped_byte_in_the_write_ahead_log_of_the_state(tmp_path):
         shutil.rmtree(directory)
 
 
+@pytest.mark.parametrize("offset", range(100))
+def test_a_flipped_byte_in_the_header_of_the_state(tmp_path, offset):
+    keyed(tmp_path, 50)
+    path = tmp_path / "state.db"
+    data = bytearray(path.read_bytes())
+    data[offset] ^= 1
+    path.write_bytes(data)
+    LocalJournal.recover(tmp_path, files=NoSync())
+    assert state_is_right(tmp_path, 50)
+
+
 def test_a_state_of_another_schema_is_built_anew(tmp_path):
     keyed(tmp_path)
     with sqlite3.connect(tmp_path / "state.db") as db:

@@ -127,7 +127,6 @@ def _recover(directory: Path, files: Files, tip_file: TipFile) -> Recovery:
             fresh = log.end == SEGMENT_HEADER and not gaps
             why = None if fresh else why
         gaps.extend(replay(files, directory, state, log.end))
-        state.forget_leases()
     finally:
         if state is not None:
             state.close()
@@ -160,6 +159,11 @@ def _open_state(directory: Path, tip: Tip | None) -> tuple[State | None, str | N
     except (StateDamaged, JournalUnavailable) as fault:
         state.close()
         return None, str(fault)
+    try:
+        state.forget_leases()  # nobody runs; and it shows that the file can be written
+    except StateDamaged as fault:
+        state.close()
+        return None, str(fault)
     return state, None
 
 
@@ -185,6 +189,7 @@ def _rebuild(directory: Path, files: Files, first: int) -> tuple[State, Sequence
             continue
         break
     state = State(path, create=True)
+    state.forget_leases()
     start = state.applied
     if start >= first:
         return state, ()

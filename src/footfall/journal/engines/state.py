@@ -57,13 +57,13 @@ _GET = {
 _I64 = struct.Struct("<q")
 _LATEST = (1 << 63) - 1
 
-# The file is sound, but cannot be used now; everything else that SQLite reports is damage.
+# The file is sound, but cannot be used now; everything else that SQLite reports is damage. So is
+# that it cannot be written: a flipped bit in the file's header says so.
 _PASSING = frozenset(
     {
         sqlite3.SQLITE_BUSY,
         sqlite3.SQLITE_LOCKED,
         sqlite3.SQLITE_NOMEM,
-        sqlite3.SQLITE_READONLY,
         sqlite3.SQLITE_INTERRUPT,
         sqlite3.SQLITE_IOERR,
         sqlite3.SQLITE_FULL,
