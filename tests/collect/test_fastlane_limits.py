@@ -27,6 +27,10 @@ def served():
     running.assert_quiet()
 
 
+def refused_early(status: str) -> float:
+    return metrics.REFUSED_EARLY.labels(status)._value.get()
+
+
 # Too large
 
 
@@ -91,14 +95,14 @@ def test_answers_owed_come_before_the_413():
     ],
 )
 def test_a_head_over_the_limit(served, head):
-    before = metrics.REFUSED_EARLY.labels("431")._value.get()
+    before = refused_early("431")
     with served.connect() as client:
         client.send(head)
         answer = client.answer()
         assert (answer.status, answer.closes) == (431, True)
         assert b"1500 bytes" in answer.body
         assert client.ended()
-    assert metrics.REFUSED_EARLY.labels("431")._value.get() == before + 1
+    assert refused_early("431") == before + 1
 
 
 def test_a_head_within_the_limit_in_many_pieces(served):
@@ -249,17 +253,13 @@ def test_who_never_reads_answers_is_paused_and_let_go():
 
 def test_many_bodies_at_once_may_not_fill_the_memory():
     limits = Limits(queue_bytes=1 << 20, body_bytes=1 << 20, request_seconds=10)
+    before = refused_early("503")
     with Served(limits=limits) as served:
         clients = [served.connect() for _ in range(8)]
         for client in clients:
             client.send(post(b"b" * 400_000)[:-1])
         statuses = []
-        served.wait_for(
-            lambda: (
-                sum(lane.body_arriving() for lane in list(served.server.open_connections))
-                <= limits.queue_bytes
-            ),
-        )
+        served.wait_for(lambda: refused_early("503") == before + 6, "room")
         for client in clients:
             try:
                 client.send(b"b")
