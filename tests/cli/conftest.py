@@ -87,7 +87,7 @@ def offline(monkeypatch, data):
             pass  # the command holds the directory before the service is opened
         yield fake
 
-    monkeypatch.setattr("footfall.app.open_service", open_service, raising=False)
+    monkeypatch.setattr("footfall.app.worker.open_service", open_service)
     return fake
 
 

@@ -132,7 +132,7 @@ async def asking(configuration: Configuration) -> AsyncIterator[tuple[Service, b
         if await _server_answers(control, directory, stack):
             yield control, True
             return
-        from footfall.app import open_service  # noqa: PLC0415 - the whole server
+        from footfall.app.worker import open_service  # noqa: PLC0415 - the whole server
 
         whole = configuration.whole(check_files=False)
         yield await stack.enter_async_context(open_service(whole)), False

@@ -1,0 +1,9 @@
+"""The only place where parts are joined: what each process is made of, and its life.
+
+``child``      what every child process has in common: its orders, its signals, its background jobs
+``collector``  takes requests in
+``worker``     follows the journal, keeps the lake, answers questions; also without a server
+``__main__``   how the supervisor starts a child
+
+The two kinds are modules of their own so that a collector never loads the analytical engine.
+"""

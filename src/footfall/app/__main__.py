@@ -1,0 +1,71 @@
+"""`python -m footfall.app '{"role": …}'`: how the supervisor starts a child.
+
+`recover` verifies the journal before a collector or the worker opens it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import sys
+from typing import Any
+
+import structlog
+
+from footfall import logs
+from footfall.app.child import Process
+from footfall.data import DataDirectory
+from footfall.errors import FootfallError
+from footfall.journal.engines.local import LocalJournal
+
+log = structlog.get_logger("footfall")
+
+
+def recover(data: DataDirectory) -> int:
+    """Verify the journal and say what was found; the exit code."""
+    found = LocalJournal.recover(data.journal)
+    log.info("journal verified", **found._asdict())
+    return 0
+
+
+def collector(process: Process) -> int:
+    import uvloop  # noqa: PLC0415 - each kind of child loads what it needs and no more
+
+    from footfall.app.collector import collector as run  # noqa: PLC0415 - as above
+
+    # What start-up made stays for good: leave it out of every later collection. Requests make no
+    # cycles, only many objects at once: look for cycles rarely.
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
+    return uvloop.run(run(process))
+
+
+def worker(process: Process) -> int:
+    from footfall.app.worker import worker as run  # noqa: PLC0415 - as above
+
+    gc.freeze()
+    return asyncio.run(run(process))
+
+
+CHILDREN = {"collector": collector, "worker": worker}
+
+
+def main(argument: str) -> int:
+    """One child's life; its exit code."""
+    parameters: dict[str, Any] = json.loads(argument)
+    role = parameters["role"]
+    logs.configure(role)
+    try:
+        if role == "recover":
+            return recover(DataDirectory.open(parameters["data"]))
+        process = Process(parameters)
+        process.die_with_parent()
+        return CHILDREN[role](process)
+    except FootfallError as fault:
+        log.error("ended", error=str(fault), code=fault.code, remedy=fault.remedy)  # noqa: TRY400 - in words
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

@@ -1,0 +1,107 @@
+"""A collector: takes requests in on the tracking port until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Any
+from uuid import uuid4
+
+import structlog
+
+from footfall.app.child import Process, background, on_signals
+from footfall.collect import protocols
+from footfall.collect.agents import parser
+from footfall.collect.endpoint import Endpoint
+from footfall.collect.enrich import Enricher, Tools
+from footfall.collect.fastlane import fast_lane, sweep
+from footfall.collect.ids import EventIds
+from footfall.collect.intake import Intake
+from footfall.collect.keysets import KeySets, locations
+from footfall.collect.proxies import Proxies
+from footfall.collect.server import adopt, collector_server
+from footfall.collect.slowlane import SlowLane
+from footfall.collect.sources import Sources
+from footfall.errors import FootfallError
+from footfall.journal.engines.local import LocalJournal
+from footfall.metrics import Tally
+from footfall.settings import Settings
+from footfall.supervisor import JOURNAL_FAILED
+
+log = structlog.get_logger("footfall")
+
+FLUSH_SECONDS = 1.0
+LAST_ANSWERS_SECONDS = 1.0
+"""After a failed sync: how long a collector still answers 503 before it ends."""
+
+
+async def collector(process: Process) -> int:
+    """Take requests in until told to stop; the exit code."""
+    settings = process.settings()
+    server, limits = settings.server, settings.server.limits
+    journal = LocalJournal(process.data.journal)
+    journal.open()
+    tally = Tally()
+    enricher = Enricher(
+        Tools(parse_agent=parser(limits.user_agents_cached), countries=_countries(server.geoip)),
+        remembered=limits.user_agents_cached,
+    )
+    installed = protocols.installed()
+    key_sets = KeySets()
+    intake = Intake(journal, enricher, limits, EventIds(), tally)
+    endpoint = Endpoint(installed, _sources(settings, key_sets), intake, limits, tally)
+    proxies = Proxies(server.trusted_proxies, server.forwarded_header)
+    slow = SlowLane(
+        settings=settings,
+        protocols=installed,
+        journal=journal,
+        proxies=proxies,
+        metrics_directory=process.data.metrics,
+        flush_metrics=tally.flush,
+    )
+    uvicorn = collector_server(slow.app(), fast_lane(endpoint, limits, proxies, uuid4), server)
+
+    def stop() -> None:
+        uvicorn.should_exit = True
+
+    def reload() -> None:
+        endpoint.sources = _sources(process.settings(), key_sets)
+        log.info("reloaded", sources=len(endpoint.sources.all))
+
+    async def flush() -> None:
+        while True:
+            await asyncio.sleep(FLUSH_SECONDS)
+            tally.flush()
+
+    async def end_when_failed() -> None:
+        await intake.has_failed.wait()
+        await asyncio.sleep(LAST_ANSWERS_SECONDS)
+        stop()
+
+    async with background(
+        intake.run, flush, end_when_failed, key_sets.run, lambda: sweep(uvicorn.open_connections)
+    ):
+        on_signals(stop, reload)
+        process.ready()
+        await uvicorn.serve(sockets=[adopt(process.socket_fd())])
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(intake.drained(), limits.shutdown_seconds)
+    tally.flush()
+    journal.close()
+    return JOURNAL_FAILED if intake.failed else 0
+
+
+def _sources(settings: Settings, key_sets: KeySets) -> Sources:
+    key_sets.watch(locations(settings.sources))
+    return Sources(settings.sources, limits=settings.server.limits, key_sets=key_sets)
+
+
+def _countries(path: str | None) -> Any:
+    if path is None:
+        return None
+    import maxminddb  # noqa: PLC0415 - only where it is set
+
+    try:
+        return maxminddb.open_database(path)
+    except (OSError, ValueError) as fault:
+        raise FootfallError(f"server.geoip: {path} is no MaxMind database: {fault}") from fault

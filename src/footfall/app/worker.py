@@ -1,0 +1,139 @@
+"""The worker: follows the journal, keeps the lake, answers questions; also without a server."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from footfall.app.child import Process, background, on_signals
+from footfall.control.server import serving
+from footfall.data import DataDirectory
+from footfall.errors import FootfallError, JournalFailed, JournalUnavailable
+from footfall.journal.engines.local import LocalJournal
+from footfall.lake.backup import restore as restore_backup
+from footfall.lake.lake import Lake
+from footfall.lake.loader import Loader
+from footfall.lake.maintenance import Maintenance
+from footfall.metrics import DAMAGE, LOADED, LOADER_LAG_BYTES, LOADER_LAG_SECONDS
+from footfall.service import LocalService
+from footfall.settings import Settings
+from footfall.supervisor import JOURNAL_FAILED
+
+log = structlog.get_logger("footfall")
+
+MEASURE_SECONDS = 1.0
+TICK_SECONDS = 5.0
+LAST_WORK_SECONDS = 20.0
+"""How long the worker's stop waits for what is being loaded or tidied, and for the last batch."""
+OFFLINE_SECONDS = 3600.0
+
+
+async def worker(process: Process) -> int:
+    """Follow the journal, keep the lake and answer questions until told to stop; the exit code."""
+    settings = process.settings()
+    async with _opened(process.data, settings) as (journal, lake, loader):
+        sources = list(settings.sources)
+        maintenance = Maintenance(
+            lake,
+            loader,
+            journal,
+            sources=lambda: sources,
+            journal_retention_hours=settings.server.journal_retention_hours,
+            followers=(loader.saved,),
+        )
+        service = LocalService(
+            data=process.data,
+            journal=journal,
+            lake=lake,
+            loader=loader,
+            settings=settings,
+            addresses=process.addresses,
+        )
+        stop, failed = asyncio.Event(), asyncio.Event()
+
+        def reload() -> None:
+            sources[:] = process.settings().sources
+
+        async def tick() -> None:
+            while not stop.is_set():
+                try:
+                    await journal.transact([])
+                except JournalFailed as fault:
+                    log.error("the journal failed", error=str(fault))  # noqa: TRY400 - in words
+                    failed.set()
+                    stop.set()
+                except JournalUnavailable as fault:
+                    log.warning("no tick", error=str(fault))
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), TICK_SECONDS)
+
+        async def measure() -> None:
+            loaded = damage = 0
+            while not stop.is_set():
+                lag, counters = await loader.lag(), loader.counters
+                LOADER_LAG_BYTES.set(lag.behind)
+                LOADER_LAG_SECONDS.set(lag.seconds)
+                LOADED.inc(counters.events - loaded)
+                DAMAGE.inc(counters.damage - damage)
+                loaded, damage = counters.events, counters.damage
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), MEASURE_SECONDS)
+
+        async with (
+            serving(service, process.data.control),
+            background(
+                tick,
+                measure,
+                lambda: loader.follow(stop),
+                lambda: maintenance.follow(stop),
+                grace=LAST_WORK_SECONDS,
+            ),
+        ):
+            on_signals(stop.set, reload)
+            process.ready()
+            await stop.wait()
+        with contextlib.suppress(TimeoutError, FootfallError):
+            await loader.catch_up(LAST_WORK_SECONDS)
+        return JOURNAL_FAILED if failed.is_set() else 0
+
+
+@contextlib.asynccontextmanager
+async def _opened(
+    data: DataDirectory, settings: Settings
+) -> AsyncIterator[tuple[LocalJournal, Lake, Loader]]:
+    """What follows the journal: opened in order, closed in the other."""
+    journal = LocalJournal(data.journal)
+    journal.open()
+    try:
+        lake = Lake(data.lake, memory_mb=settings.server.query_memory_mb)
+        await asyncio.to_thread(lake.open)
+        try:
+            yield journal, lake, Loader(journal, lake)
+        finally:
+            await asyncio.to_thread(lake.close)
+    finally:
+        await asyncio.to_thread(journal.close)
+
+
+@contextlib.asynccontextmanager
+async def open_service(settings: Settings) -> AsyncIterator[LocalService]:
+    """The service of a data directory that no server runs on; the caller holds its lock.
+
+    Everything that the journal holds is loaded first, so answers are whole.
+    """
+    data = DataDirectory.open(settings.server.data)
+    LocalJournal.recover(data.journal)
+    async with _opened(data, settings) as (journal, lake, loader):
+        await loader.catch_up(OFFLINE_SECONDS)
+        yield LocalService(data=data, journal=journal, lake=lake, loader=loader, settings=settings)
+
+
+def restore(source: Path, data_directory: Path) -> Iterator[Mapping[str, Any]]:
+    """Make a data directory from a backup; yields progress as `Service.backup` does."""
+    for step in restore_backup(source, data_directory):
+        yield step._asdict()

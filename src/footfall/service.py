@@ -1,0 +1,164 @@
+"""The questions that an operator asks, answered over the journal and the lake.
+
+The worker of a running server answers them on the control socket; where no server runs, a command
+holds the data directory and asks this in its own process. Implements
+`footfall.control.contract.Service`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import structlog
+
+from footfall import __version__
+from footfall.control.contract import tail_line
+from footfall.data import DataDirectory
+from footfall.errors import FootfallError, QueryRefused
+from footfall.journal.contract import Journal, Position, Record, Span
+from footfall.lake.backup import backup
+from footfall.lake.lake import Lake
+from footfall.lake.loader import Loader
+from footfall.lake.query import export
+from footfall.settings import Settings
+
+log = structlog.get_logger("footfall")
+
+FRESH_SECONDS = 2.0
+"""How long a query waits for what was acknowledged before it to be loaded."""
+POLL_SECONDS = 0.2
+TAIL_BYTES = 1 << 20
+
+
+class LocalService:
+    """Over parts that somebody else opened and will close."""
+
+    def __init__(
+        self,
+        *,
+        data: DataDirectory,
+        journal: Journal,
+        lake: Lake,
+        loader: Loader,
+        settings: Settings,
+        addresses: Mapping[str, str] | None = None,
+    ) -> None:
+        self._data = data
+        self._journal = journal
+        self._lake = lake
+        self._loader = loader
+        self._settings = settings
+        self._addresses = addresses
+        self._started = time.time()
+
+    async def query(self, sql: str, fmt: str) -> AsyncIterator[bytes]:
+        """One SELECT over everything that was acknowledged before it was asked."""
+        await self._load_all()
+        seconds = self._settings.server.query_seconds
+        async with export(self._lake, sql, seconds=seconds, fmt=fmt) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    async def _load_all(self) -> None:
+        try:
+            await self._loader.catch_up(FRESH_SECONDS)
+        except TimeoutError:
+            log.warning("a query was answered before all was loaded")
+        except (duckdb.Error, OSError, FootfallError) as fault:
+            # The loader itself says so and tries again; what is loaded can be asked for.
+            log.warning("a query was answered without loading", error=str(fault))
+
+    async def tail(self, *, follow: bool, start: str) -> AsyncIterator[bytes]:
+        """Lines in the journal's order; with `follow` for ever."""
+        spans = await self._journal.partitions()
+        places = {span.partition: _place(span, start) for span in spans}
+        while True:
+            found = False
+            for partition, place in places.items():
+                batch = await self._journal.read(place, TAIL_BYTES)
+                found = found or batch.next != place
+                places[partition] = batch.next
+                lines = [line for record in batch.records for line in _lines(*record)]  # fmt: skip
+                if lines:
+                    yield b"".join(lines)
+            if not found:
+                if not follow:
+                    return
+                await asyncio.sleep(POLL_SECONDS)
+
+    async def status(self) -> Mapping[str, Any]:
+        """Where things are, how much is kept, and how far the lake is behind."""
+        health = await self._journal.health()
+        spans = await self._journal.partitions()
+        lag = await self._loader.lag()
+        counters = self._loader.counters
+        journal = {
+            "takes_events": health.ok,
+            "reason": health.reason or None,
+            "first": min(span.first.sequence for span in spans),
+            "end": max(span.end.sequence for span in spans),
+            "bytes": await asyncio.to_thread(_size, self._data.journal),
+        }
+        lake = {
+            **await self._lake.run(_counts),
+            "bytes": await asyncio.to_thread(_size, self._data.lake),
+            "behind_bytes": lag.behind,
+            "behind_s": round(lag.seconds, 3),
+            "unreadable_stretches": counters.damage,
+            "unreadable_lines": counters.bad_lines,
+        }
+        free = shutil.disk_usage(self._data.path).free
+        return {
+            "version": __version__,
+            "running": self._addresses is not None,
+            **({"addresses": dict(self._addresses)} if self._addresses else {}),
+            **({"uptime_s": round(time.time() - self._started)} if self._addresses else {}),
+            "data": str(self._data.path),
+            "disk_free_bytes": free,
+            "sources": [source.id for source in self._settings.sources],
+            "journal": journal,
+            "lake": lake,
+        }
+
+    async def backup(self, destination: str) -> AsyncIterator[Mapping[str, Any]]:
+        """A consistent copy of lake and journal; loading goes on meanwhile."""
+        async for step in backup(self._lake, self._data.journal, Path(destination)):
+            yield step._asdict()
+
+
+def _place(span: Span, start: str) -> Position:
+    if start == "start":
+        return span.first
+    if start == "now":
+        return span.end
+    partition, _, sequence = start.partition(":")
+    if not (partition.isdecimal() and sequence.isdecimal()):
+        raise QueryRefused(f'"{start}" is no place in the journal: use start, now, or 0:4711.')
+    if int(partition) != span.partition:
+        return span.end
+    return max(span.first, Position(span.partition, int(sequence)))
+
+
+def _lines(position: Position, record: Record) -> Iterator[bytes]:
+    for raw in record.events.splitlines():
+        yield tail_line("event", position, raw)
+    for raw in record.rejects.splitlines():
+        yield tail_line("reject", position, raw)
+
+
+def _counts(connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:
+    counted = {}
+    for table in ("events", "rejects"):
+        row = connection.execute(f"SELECT count(*) FROM {table}").fetchone()  # noqa: S608 - ours
+        counted[table] = row[0] if row else 0
+    return counted
+
+
+def _size(directory: Path) -> int:
+    return sum(file.stat().st_size for file in directory.rglob("*") if file.is_file())
