@@ -80,7 +80,7 @@ def test_a_backup_restored_elsewhere_has_everything_once(carried, tmp_path):
     moved = tmp_path / "moved"
     carried.rename(moved)
     target = tmp_path / "deep" / "restored"
-    assert [step for step in restore(moved, target)][-1].what == "restored"
+    assert list(restore(moved, target))[-1].what == "restored"
     shutil.rmtree(moved)
     assert (target / "VERSION").read_text() == "1\n"
     assert counted(target) == 708

@@ -1,4 +1,4 @@
-"""The lake opened: DuckLake on a local directory, one thread that writes, cursors that read.
+"""The lake opened: DuckLake on a local directory, a thread that writes, one that parses, readers.
 
     DIR/catalog.ducklake   the catalogue: a DuckDB file; which rows are where, and the newest rows
     DIR/data/              Parquet, by table and day
@@ -57,6 +57,7 @@ class Lake:
         self._keepers = 0
         self._root: duckdb.DuckDBPyConnection | None = None
         self._writer: ThreadPoolExecutor | None = None
+        self._stager: tuple[ThreadPoolExecutor, duckdb.DuckDBPyConnection] | None = None
         self._readers: ThreadPoolExecutor | None = None
 
     def __enter__(self) -> Self:
@@ -97,6 +98,7 @@ class Lake:
             raise
         self._root = root
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="lake")
+        self._stager = (ThreadPoolExecutor(1, thread_name_prefix="lake-stage"), self.cursor())
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="lake-read")
 
     def _confine(self, root: duckdb.DuckDBPyConnection) -> None:
@@ -172,6 +174,10 @@ class Lake:
 
     def close(self) -> None:
         """Wait for what is being written, then close. Readers are interrupted."""
+        stager, self._stager = self._stager, None
+        if stager is not None:
+            stager[0].shutdown(wait=True)
+            stager[1].close()
         writer, self._writer = self._writer, None
         if writer is not None:
             writer.shutdown(wait=True)
@@ -209,6 +215,13 @@ class Lake:
             raise LakeUnavailable(f"The lake in {self.directory} is closed.")
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._writer, work, self._root)
+
+    async def stage(self, work: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
+        """Do `work` in a second thread, beside `run`: for what changes no table of the lake."""
+        if self._stager is None:
+            raise LakeUnavailable(f"The lake in {self.directory} is closed.")
+        thread, connection = self._stager
+        return await asyncio.get_running_loop().run_in_executor(thread, work, connection)
 
     @contextlib.contextmanager
     def keep_files(self) -> Iterator[None]:

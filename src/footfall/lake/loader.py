@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import duckdb
@@ -21,7 +22,7 @@ from footfall.journal.clock import system_clock
 from footfall.journal.contract import Batch, Journal, Position, Record
 from footfall.lake import loading
 from footfall.lake.lake import Lake
-from footfall.lake.loading import Loaded, Work
+from footfall.lake.loading import Loaded, Staged, Work
 from footfall.model import Micros
 
 log = structlog.get_logger(__name__)
@@ -29,6 +30,8 @@ log = structlog.get_logger(__name__)
 SECOND: Micros = 1_000_000
 BATCH_BYTES = 16 << 20
 """Journal bytes in one transaction, about. Parsing them takes some six times as much memory."""
+BATCHES = 8
+"""Batches in one step, so that a loader that is far behind can be stopped soon."""
 BATCH_SPAN: Micros = 86_400 * SECOND
 """Longest stretch of time in one transaction, so that within it an equal client-given id is a
 repeat, and few days' files are written at once."""
@@ -88,9 +91,9 @@ class Loader:
         self._loaded_at: dict[int, Micros] = {}
 
     async def step(self) -> Loaded:
-        """Load at most one batch of each partition; what they brought.
+        """Load what there is, at most `BATCHES` batches of each partition; what they brought.
 
-        Raises what the journal and DuckDB raise; nothing is then half done.
+        Raises what the journal and DuckDB raise; what is not in `Loaded` then is not half done.
         """
         async with self._stepping:
             try:
@@ -98,12 +101,34 @@ class Loader:
                 self._more = False
                 for span in await self._journal.partitions():
                     start = await self._start(span.first, span.end)
-                    loaded = await self._load_next(start)
-                    total = Loaded(*(a + b for a, b in zip(total, loaded, strict=True)))
+                    total = total.plus(await self._load_batches(start))
             except BaseException:
                 self._next = None
                 raise
             return total
+
+    async def _load_batches(self, start: Position) -> Loaded:
+        """Batch after batch: the next is parsed while the one before it is written."""
+        total = Loaded()
+        writing: asyncio.Task[Loaded] | None = None
+        try:
+            for number in range(BATCHES):
+                work, more = await self._read(start)
+                if work.next == start.sequence:
+                    break
+                staged = await self._lake.stage(partial(loading.stage, work, number % 2))
+                if writing is not None:
+                    total = total.plus(await writing)
+                writing = asyncio.create_task(self._store(staged))
+                start = Position(work.partition, work.next)
+                if not more:
+                    break
+            else:
+                self._more = True
+        finally:
+            if writing is not None:
+                total = total.plus(await writing)
+        return total
 
     async def _start(self, first: Position, end: Position) -> Position:
         """Where to read a partition on."""
@@ -128,23 +153,24 @@ class Loader:
         self._saved = dict(rows)
         self._marked = dict(marks)
 
-    async def _load_next(self, start: Position) -> Loaded:
+    async def _read(self, start: Position) -> tuple[Work, bool]:
+        """What to load next, and whether more can be expected to wait behind it."""
         batch = await self._journal.read(start, self._batch_bytes)
         self._report(batch)
         records = _within_span(batch.records)
         rest = batch.records[len(records) :]
-        work = Work(start.partition, records, (rest[0][0] if rest else batch.next).sequence)
-        if work.next == start.sequence:
-            return Loaded()
+        end = rest[0][0] if rest else batch.next
         size = sum(len(record.events) + len(record.rejects) for _, record in records)
-        self._more |= bool(rest) or size >= self._batch_bytes // 2
-        brings = any(record.events or record.rejects for _, record in records)
-        loaded = Loaded()
-        if brings or self._due(start.partition):
-            marked = self._marked.get(start.partition, 0)
-            loaded = await self._lake.run(
-                lambda connection: loading.load(self._lake, connection, work, marked)
-            )
+        more = bool(rest) or size >= self._batch_bytes // 2
+        return Work(start.partition, records, end.sequence), more
+
+    async def _store(self, staged: Staged) -> Loaded:
+        """Write a batch, where it brings rows or the position has not been kept for long."""
+        work, loaded = staged.work, Loaded()
+        brings = bool(staged.tables)
+        if brings or self._due(work.partition):
+            marked = self._marked.get(work.partition, 0)
+            loaded = await self._lake.run(partial(loading.store, self._lake, staged, marked))
             self._saved[work.partition] = work.next
             self._saved_at[work.partition] = self._now()
         self._note(work, loaded, brings=brings)

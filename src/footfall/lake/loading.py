@@ -1,11 +1,13 @@
 # ruff: noqa: S608 - every statement here is put together from our own tables; rows are parameters
-"""One batch of journal records into the lake, in one transaction, parsed by DuckDB itself.
+"""One batch of journal records into the lake, parsed by DuckDB itself, in two halves.
 
-No event becomes a Python object here: a record's lines go to DuckDB as one text, which splits and
-parses them outside Python's lock. Blocking; `loader` calls it in the lake's thread.
+`stage` parses: a record's lines go to DuckDB as one text, which splits and reads them outside
+Python's lock, so no event becomes a Python object. `store` writes what was staged and the position
+in one transaction. So that the next batch can be parsed while one is written, `loader` runs the
+halves in two threads; each blocks.
 
-The fast way takes lines as they come. Where a batch holds ids that clients gave, or a line that
-DuckDB cannot take, it goes through a staging table instead, which costs half as much again.
+Lines are staged as they come. Where DuckDB cannot take one, the batch is staged once more, line by
+line, and the bad ones end up among the rejects.
 """
 
 from __future__ import annotations
@@ -61,37 +63,111 @@ class Loaded(NamedTuple):
     bad_lines: int = 0
     """Lines that DuckDB could not take; kept in `rejects`."""
 
-
-def load(lake: Lake, connection: duckdb.DuckDBPyConnection, work: Work, marked: Micros) -> Loaded:
-    """Load `work` and its position, all or nothing. `marked`: the time of the newest mark."""
-    careful = any(CLIENT_ID in record.events for _, record in work.records)
-    if not careful:
-        try:
-            return _load(lake, connection, work, marked, careful=False)
-        except UNTAKEN as error:
-            log.warning("lake.batch_not_taken_whole", error=type(error).__name__, next=work.next)
-    return _load(lake, connection, work, marked, careful=True)
+    def plus(self, other: Loaded) -> Loaded:
+        return Loaded(*(a + b for a, b in zip(self, other, strict=True)))
 
 
-def _load(
-    lake: Lake,
-    connection: duckdb.DuckDBPyConnection,
-    work: Work,
-    marked: Micros,
-    *,
-    careful: bool,
+class StagedTable(NamedTuple):
+    table: Table
+    name: str
+    """Where its rows are staged."""
+    careful: bool
+    """There are bad lines among them."""
+
+
+class Staged(NamedTuple):
+    """A batch that is parsed and not yet in the lake."""
+
+    work: Work
+    tables: tuple[StagedTable, ...]
+    client_ids: bool
+    """There may be events whose id the client gave."""
+
+
+def stage(work: Work, slot: int, connection: duckdb.DuckDBPyConnection) -> Staged:
+    """Parse `work` into the staging tables of `slot`, which are made anew."""
+    tables = []
+    for table in (EVENTS, REJECTS):
+        parameters = _parameters(work, table)
+        if parameters is not None:
+            name = f"memory.main.{table.name}_{slot}"
+            tables.append(_stage_table(connection, table, name, parameters))
+    client_ids = any(CLIENT_ID in record.events for _, record in work.records)
+    return Staged(work, tuple(tables), client_ids)
+
+
+def _stage_table(
+    connection: duckdb.DuckDBPyConnection, table: Table, name: str, parameters: list[object]
+) -> StagedTable:
+    try:
+        connection.execute(_staging_table(table, name, checked=True))
+        connection.execute(f"INSERT INTO {name} {PARSE[table.name]}", parameters)
+    except UNTAKEN as error:
+        log.warning("lake.batch_not_taken_whole", table=table.name, error=type(error).__name__)
+    else:
+        return StagedTable(table, name, careful=False)
+    connection.execute(_staging_table(table, name, checked=False))
+    connection.execute(f"INSERT INTO {name} {PARSE_CAREFULLY[table.name]}", parameters)
+    return StagedTable(table, name, careful=True)
+
+
+def _staging_table(table: Table, name: str, *, checked: bool) -> str:
+    """The table's own columns, and what storing must know of a row besides."""
+    columns = [
+        f"{column.name} {column.type}{' NOT NULL' if checked and column.required else ''}"
+        for column in table.columns
+    ]
+    columns += ["client_id_given BOOLEAN", "committed_at BIGINT", "bad_line VARCHAR"]
+    return f"CREATE OR REPLACE TABLE {name} ({', '.join(columns)})"
+
+
+def store(
+    lake: Lake, staged: Staged, marked: Micros, connection: duckdb.DuckDBPyConnection
 ) -> Loaded:
-    insert = _insert_carefully if careful else _insert
+    """Put what is staged, and the position after it, into the lake: all or nothing.
+
+    `marked` is the time of the partition's newest mark.
+    """
+    loaded = Loaded()
     with lake.transaction(connection):
-        events = insert(connection, EVENTS, work)
-        rejects = insert(connection, REJECTS, work)
-        _put_position(connection, work, marked)
-    return Loaded(
-        events.events,
-        rejects.rejects + events.bad_lines + rejects.bad_lines,
-        events.repeats,
-        events.bad_lines + rejects.bad_lines,
+        for table in staged.tables:
+            loaded = loaded.plus(_store_table(connection, table, staged))
+        _put_position(connection, staged.work, marked)
+    for table in staged.tables:
+        connection.execute(f"DROP TABLE {table.name}")
+    return loaded
+
+
+def _store_table(
+    connection: duckdb.DuckDBPyConnection, staged: StagedTable, batch: Staged
+) -> Loaded:
+    where = "bad_line IS NULL"
+    repeats = 0
+    if staged.table is EVENTS and batch.client_ids:
+        since = batch.work.records[0][1].at - REMEMBERED
+        repeats = _take_repeats(connection, staged.name, since)
+        where += " AND rowid NOT IN (SELECT row FROM repeats)"
+        connection.execute(
+            "INSERT INTO client_ids SELECT source, event_id, received_at "
+            f"FROM {staged.name} WHERE client_id_given AND {where}"
+        )
+    columns = ", ".join(column.name for column in staged.table.columns)
+    count = _count(
+        connection.execute(
+            f"INSERT INTO {staged.table.name} SELECT {columns} FROM {staged.name} WHERE {where}"
+        )
     )
+    bad = _keep_bad_lines(connection, staged) if staged.careful else 0
+    if staged.table is EVENTS:
+        return Loaded(events=count, repeats=repeats, rejects=bad, bad_lines=bad)
+    return Loaded(rejects=count + bad, bad_lines=bad)
+
+
+def _take_repeats(connection: duckdb.DuckDBPyConnection, staged: str, since: Micros) -> int:
+    """Put the row numbers of repeats into a temporary table; how many there are."""
+    connection.execute("CREATE OR REPLACE TEMP TABLE repeats (row BIGINT)")
+    statement = f"INSERT INTO repeats {REPEATS.format(staged=staged)}"
+    return _count(connection.execute(statement, {"since": since}))
 
 
 def _put_position(connection: duckdb.DuckDBPyConnection, work: Work, marked: Micros) -> None:
@@ -125,7 +201,7 @@ def _parameters(work: Work, table: Table) -> list[object] | None:
         return None
     # A line's bytes were encoded by the journal's writer; "replace" keeps a wrong one visible.
     texts = [row[2].decode("utf-8", "replace") for row in rows]
-    return [[row[0] for row in rows], [row[1] for row in rows], texts]
+    return [[row[0] for row in rows], [row[1] for row in rows], texts, work.partition]
 
 
 def _structure(table: Table) -> str:
@@ -152,86 +228,48 @@ def _values(table: Table) -> Iterable[str]:
             yield f"item.{column.name}"
 
 
-def _insert_statement(table: Table) -> str:
-    names = ", ".join(column.name for column in table.columns)
-    used = "" if table is EVENTS else " AND $4::INTEGER IS NOT NULL"
+def _parse_statement(table: Table) -> str:
+    given = "item.client_id_given" if table is EVENTS else "NULL"
     return (
-        f"INSERT INTO {table.name} ({names}) SELECT {', '.join(_values(table))} "
-        f"FROM (SELECT position, json_transform(line, '{_structure(table)}') AS item "
-        f"FROM ({SPLIT_LINES}) WHERE line <> ''{used})"
+        f"SELECT {', '.join(_values(table))}, {given}, NULL, NULL FROM ("
+        f"SELECT position, json_transform(line, '{_structure(table)}') AS item "
+        f"FROM ({SPLIT_LINES}) WHERE line <> '' AND $4::INTEGER IS NOT NULL)"
     )
 
 
-def _stage_statement(table: Table) -> str:
-    """Parsed line by line; what cannot be parsed, or lacks what it must have, is not `fine`."""
+def _parse_carefully_statement(table: Table) -> str:
+    """Line by line: what cannot be parsed, or lacks what it must have, becomes a bad line."""
     columns = ", ".join(
         f"try({value}) AS {column.name}"
         for column, value in zip(table.columns, _values(table), strict=True)
     )
+    names = ", ".join(column.name for column in table.columns)
     required = " AND ".join(f"{c.name} IS NOT NULL" for c in table.columns if c.required)
-    given = "coalesce(item.client_id_given, false)" if table is EVENTS else "false"
+    given = "item.client_id_given" if table is EVENTS else "NULL"
     return (
-        f"CREATE OR REPLACE TEMP TABLE staged AS SELECT *, {required} AS fine FROM ("
-        f"SELECT committed_at, line, {given} AS client_id_given, {columns} "
+        f"SELECT {names}, given, committed_at, CASE WHEN {required} THEN NULL ELSE line END FROM ("
+        f"SELECT committed_at, line, {given} AS given, {columns} "
         f"FROM (SELECT *, try(json_transform(line, '{_structure(table)}')) AS item "
         f"FROM ({SPLIT_LINES}) WHERE line <> '' AND $4::INTEGER IS NOT NULL))"
     )
 
 
-INSERT = {table.name: _insert_statement(table) for table in (EVENTS, REJECTS)}
-STAGE = {table.name: _stage_statement(table) for table in (EVENTS, REJECTS)}
+PARSE = {table.name: _parse_statement(table) for table in (EVENTS, REJECTS)}
+PARSE_CAREFULLY = {table.name: _parse_carefully_statement(table) for table in (EVENTS, REJECTS)}
 REPEATS = read_query("repeats.sql")
 
 
-def _insert(connection: duckdb.DuckDBPyConnection, table: Table, work: Work) -> Loaded:
-    parameters = _parameters(work, table)
-    if parameters is None:
-        return Loaded()
-    count = _count(connection.execute(INSERT[table.name], [*parameters, work.partition]))
-    return Loaded(events=count) if table is EVENTS else Loaded(rejects=count)
-
-
-def _insert_carefully(connection: duckdb.DuckDBPyConnection, table: Table, work: Work) -> Loaded:
-    """Through the staging table: repeats left out, bad lines set apart."""
-    parameters = _parameters(work, table)
-    if parameters is None:
-        return Loaded()
-    connection.execute(STAGE[table.name], [*parameters, work.partition])
-    repeats = 0
-    if table is EVENTS:
-        since = work.records[0][1].at - REMEMBERED
-        repeats = _count(
-            connection.execute(
-                f"DELETE FROM staged WHERE fine AND rowid IN ({REPEATS})", {"since": since}
-            )
-        )
-        connection.execute(
-            "INSERT INTO client_ids SELECT source, event_id, received_at FROM staged "
-            "WHERE fine AND client_id_given"
-        )
-    names = ", ".join(column.name for column in table.columns)
-    count = _count(
-        connection.execute(f"INSERT INTO {table.name} SELECT {names} FROM staged WHERE fine")
-    )
-    bad = _keep_bad_lines(connection, table)
-    connection.execute("DROP TABLE temp.staged")
-    if table is EVENTS:
-        return Loaded(events=count, repeats=repeats, bad_lines=bad)
-    return Loaded(rejects=count, bad_lines=bad)
-
-
-def _keep_bad_lines(connection: duckdb.DuckDBPyConnection, table: Table) -> int:
-    """Put the lines that are not fine among the rejects, so that the loader can go on."""
+def _keep_bad_lines(connection: duckdb.DuckDBPyConnection, staged: StagedTable) -> int:
+    """Put bad lines among the rejects, so that the loader can go on."""
     bad = _count(
         connection.execute(
             "INSERT INTO rejects SELECT make_timestamp(committed_at), source, "
-            "coalesce(protocol, 'unknown'), 'internal_error', $1, 500, left(line, $2) "
-            "FROM staged WHERE NOT fine",
-            [f"A line of {table.name} could not be loaded; it stands in body.", BAD_LINE_KEPT],
+            "coalesce(protocol, 'unknown'), 'internal_error', $1, 500, left(bad_line, $2) "
+            f"FROM {staged.name} WHERE bad_line IS NOT NULL",
+            [f"A line of {staged.table.name} could not be loaded; it is the body.", BAD_LINE_KEPT],
         )
     )
-    if bad:
-        log.error("lake.bad_lines", table=table.name, lines=bad)
+    log.error("lake.bad_lines", table=staged.table.name, lines=bad)
     return bad
 
 

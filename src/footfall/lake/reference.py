@@ -1,0 +1,74 @@
+"""`docs/tables.md` from the tables: `python -m footfall.lake.reference > docs/tables.md`.
+
+A test checks that the document is current. The prose stands here, beside nothing else.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from footfall.lake.tables import TABLES, Table
+
+HEAD = """\
+# Tables
+
+<!-- Made by `python -m footfall.lake.reference`; a test checks that it is current. -->
+
+What `footfall query` and the console's SQL page can ask. One `SELECT` at a time, in
+[DuckDB's SQL](https://duckdb.org/docs/stable/sql/introduction); also `WITH`, `VALUES`, `FROM`,
+`DESCRIBE`, `SUMMARIZE` and `SHOW TABLES`. Files, settings and everything that changes something
+are out of reach.
+
+- Times are `TIMESTAMP` in UTC. Durations end in `_s` or `_ms`. As JSON and CSV, times are ISO 8601
+  with a `Z`.
+- `events` and `rejects` are kept by day of `received_at`. A query that names the days it wants,
+  `WHERE received_at >= '2026-01-01'`, reads those days only.
+- An id is unique within its source and protocol only: join and count by all three.
+- An event can be queried within two seconds of its acknowledgement.
+- Values in `properties` and `context` are reached with `->>`: `properties ->> '$.product.id'`.
+  Put it in parentheses beside other operators; it binds weakly.
+- Retention deletes whole days: with `retention_days = 30` a row goes at the end of the day, in
+  UTC, on which it becomes 30 days old. Rejects whose key named no source go after 30 days.
+- An event id that the client gave is remembered for 7 days per source; a repeat within them is
+  not stored.
+
+## Examples
+
+```sql
+-- Events by day and type
+SELECT received_at::DATE AS day, type, count(*) AS events
+FROM events WHERE received_at >= now() - INTERVAL 7 DAYS
+GROUP BY ALL ORDER BY day, events DESC;
+
+-- The longest sessions of yesterday
+SELECT * FROM sessions
+WHERE started_at::DATE = current_date - 1
+ORDER BY duration_s DESC LIMIT 20;
+
+-- Why requests were refused today
+SELECT source, protocol, reason, count(*) AS requests, any_value(detail) AS example
+FROM rejects WHERE received_at >= current_date
+GROUP BY ALL ORDER BY requests DESC;
+```
+"""
+
+
+def section(table: Table) -> str:
+    """One table as Markdown."""
+    kind = "View" if table.view else "Table"
+    lines = [f"\n## {table.name}\n", f"{kind}. {table.help}\n", "| column | type | unit | |"]
+    lines.append("|---|---|---|---|")
+    lines += [
+        f"| `{column.name}` | `{column.type}` | {column.unit} | {column.help} |"
+        for column in table.columns
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def document() -> str:
+    """The whole of `docs/tables.md`."""
+    return HEAD + "".join(section(table) for table in TABLES)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(document())
