@@ -23,6 +23,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -31,8 +32,12 @@ from footfall.data import DataDirectory
 from footfall.errors import AddressInUse, DataDirectoryInUse, FootfallError
 from footfall.settings import Settings
 
+CHILD_COMMAND = (sys.executable, "-m", "footfall.app")
+"""What starts a child; its orders follow as one argument."""
 JOURNAL_FAILED = 75
 """A child's exit code when the journal must be verified before anybody writes to it again."""
+NOT_STARTED = 1
+"""A child's exit code when it met what it told in words; at the first start nothing goes on."""
 RESTART_SECONDS = (0.0, 0.5, 1.0, 2.0, 5.0)
 """Waits before a child is started again, longer each time it fails soon after its start."""
 STEADY_SECONDS = 30.0
@@ -40,6 +45,9 @@ STEADY_SECONDS = 30.0
 START_SECONDS = 60.0
 LOCK_SECONDS = 3.0
 WORKER_STOP_SECONDS = 30.0
+METRICS_KINDS = ("counter", "histogram", "gauge_livesum")
+"""The files that one process counts in begin with these."""
+METRICS_BYTES = 1 << 18
 
 Say = Callable[[str], None]
 
@@ -56,10 +64,12 @@ class Child:
     start_at: float = 0.0
     ready: bool = False
     ready_fd: int = -1
+    reload: bool = False
+    """Asked for before it was ready; by then it may have read its settings already."""
 
     @property
     def name(self) -> str:
-        return self.role if self.role == "worker" else f"{self.role} {self.index}"
+        return self.role if self.role == "worker" else f"{self.role}-{self.index}"
 
 
 @dataclass
@@ -106,7 +116,7 @@ class Supervisor:
                 "collector": _listen(server.host, server.port, "--port"),
                 "worker": _listen(server.console_host, server.console_port, "--console-port"),
             }
-            self._clear_metrics()
+            self._make_metrics()
             try:
                 self._recover()
                 for child in self._children:
@@ -134,11 +144,20 @@ class Supervisor:
         finally:
             lock.__exit__(None, None, None)
 
-    def _clear_metrics(self) -> None:
-        """Counters begin at nought with each start, as Prometheus expects."""
+    def _make_metrics(self) -> None:
+        """Counters begin at nought with each start, as Prometheus expects.
+
+        A file per child, not per process: one that is started again goes on counting in it. Its
+        space is taken here: the files are mapped, and a mapped write that a full disk has no room
+        for would end the process.
+        """
         self._data.metrics.mkdir(mode=0o700, exist_ok=True)
         for file in self._data.metrics.glob("*.db"):
             file.unlink()
+        for child in self._children:
+            for kind in METRICS_KINDS:
+                file = self._data.metrics / f"{kind}_{child.name}.db"
+                file.write_bytes(bytes(METRICS_BYTES))
 
     # Children
 
@@ -147,7 +166,7 @@ class Supervisor:
         listening = self._sockets[child.role]
         parameters: dict[str, Any] = {
             "role": child.role,
-            "index": child.index,
+            "name": child.name,
             "config": str(self._config) if self._config else None,
             "overrides": dict(self._overrides),
             "dev": self._settings.dev,
@@ -157,25 +176,35 @@ class Supervisor:
             "ready": ready_write,
             "addresses": {name: _url(self._settings, name, s) for name, s in self._sockets.items()},
         }
-        child.process = subprocess.Popen(  # noqa: S603 - our own module
-            [sys.executable, "-m", "footfall.app", json.dumps(parameters)],
-            stdin=subprocess.DEVNULL,
-            pass_fds=(listening.fileno(), self._alive_read, ready_write, self._lock_fd),
-            env={**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(self._data.metrics)},
-            start_new_session=True,  # Ctrl+C reaches the supervisor only, which ends them in order
-        )
-        os.close(ready_write)
-        child.ready, child.ready_fd = False, ready_read
+        child.ready, child.ready_fd, child.reload = False, ready_read, False
         child.started = time.monotonic()
+        try:
+            child.process = subprocess.Popen(  # noqa: S603 - our own module
+                [*CHILD_COMMAND, json.dumps(parameters)],
+                stdin=subprocess.DEVNULL,
+                pass_fds=(listening.fileno(), self._alive_read, ready_write, self._lock_fd),
+                env={**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(self._data.metrics)},
+                start_new_session=True,  # Ctrl+C reaches the supervisor, which ends them in order
+            )
+        except OSError as fault:  # no memory or no process left: that may pass
+            self._put_off(child, f"not started: {fault.strerror}")
+        finally:
+            os.close(ready_write)
 
     def _recover(self) -> None:
         """Verify the journal in a process of its own, before any child opens it."""
-        parameters = {"role": "recover", "data": str(self._data.path)}
+        parameters = {
+            "role": "recover",
+            "name": "recover",
+            "data": str(self._data.path),
+            "alive": self._alive_read,
+        }
         process = subprocess.run(  # noqa: S603 - our own module
-            [sys.executable, "-m", "footfall.app", json.dumps(parameters)],
+            [*CHILD_COMMAND, json.dumps(parameters)],
             stdin=subprocess.DEVNULL,
             check=False,
-            pass_fds=(self._lock_fd,),
+            pass_fds=(self._alive_read, self._lock_fd),
+            start_new_session=True,
         )
         if process.returncode != 0:
             raise FootfallError("The journal could not be opened; the lines above say why.")
@@ -189,7 +218,7 @@ class Supervisor:
                 self._asked.reload = False
                 self._reload()
             for child in self._children:
-                self._look_at(child)
+                self._look_at(child, first=not announced)
             ready = all(child.ready for child in self._children)
             if ready and not announced:
                 announced = True
@@ -198,36 +227,39 @@ class Supervisor:
                 raise FootfallError("The processes did not become ready; the lines above say why.")
         return 0
 
-    def _look_at(self, child: Child) -> None:
-        now = time.monotonic()
+    def _look_at(self, child: Child, *, first: bool) -> None:
         if child.process is None:
-            if now >= child.start_at:
+            if time.monotonic() >= child.start_at:
                 self._start(child)
             return
-        if (
-            not child.ready
-            and child.ready_fd >= 0
-            and select.select([child.ready_fd], [], [], 0)[0]
-        ):
-            child.ready = os.read(child.ready_fd, 1) == b"1"
-            os.close(child.ready_fd)
-            child.ready_fd = -1
+        self._look_whether_ready(child)
         code = child.process.poll()
         if code is None:
             return
+        self._put_off(child, "ended", code=code)
+        if code == JOURNAL_FAILED:
+            self._restart_all()
+        elif code == NOT_STARTED and first:
+            raise FootfallError(f"The {child.name} could not start; the lines above say why.")
+
+    def _look_whether_ready(self, child: Child) -> None:
+        if child.ready_fd < 0 or not select.select([child.ready_fd], [], [], 0)[0]:
+            return
+        child.ready = os.read(child.ready_fd, 1) == b"1"
+        os.close(child.ready_fd)
+        child.ready_fd = -1
+        if child.ready and child.reload and child.process is not None:
+            child.reload = False
+            child.process.send_signal(signal.SIGHUP)
+
+    def _put_off(self, child: Child, event: str, **said: object) -> None:
+        """Note that a child does not run, and when it is started again."""
         self._reap(child)
+        now = time.monotonic()
         child.failures = 0 if now - child.started > STEADY_SECONDS else child.failures + 1
         wait = RESTART_SECONDS[min(child.failures, len(RESTART_SECONDS) - 1)]
         child.start_at = now + wait
-        print(  # noqa: T201 - the supervisor's log
-            json.dumps({
-                "event": "child ended", "level": "error", "child": child.name, "code": code,
-                "restart_in_s": wait,
-            }),
-            file=sys.stderr, flush=True,
-        )  # fmt: skip
-        if code == JOURNAL_FAILED:
-            self._restart_all()
+        _log(f"child {event}", child=child.name, **said, restart_in_s=wait)
 
     def _restart_all(self) -> None:
         """A sync failed: end everybody, verify the log, and begin again."""
@@ -248,12 +280,16 @@ class Supervisor:
         """SIGHUP: check the file here, so that a mistake in it changes nothing."""
         try:
             self._reread()
-        except FootfallError as fault:
-            self._say(f"Not reloaded.\n{fault}")
+        except (FootfallError, OSError) as fault:
+            self._tell(f"Not reloaded.\n{fault}")
             return
         for child in self._children:
-            if child.process is not None:
+            if child.process is None:
+                continue  # it will read them as they are
+            if child.ready:
                 child.process.send_signal(signal.SIGHUP)
+            else:
+                child.reload = True
 
     def _stop(self) -> None:
         """Collectors first, so that the worker can load what they still committed."""
@@ -323,7 +359,20 @@ class Supervisor:
     def _announce(self) -> None:
         tracking = _url(self._settings, "collector", self._sockets["collector"])
         console = _url(self._settings, "worker", self._sockets["worker"])
-        self._say(f"Footfall accepts requests on {tracking}, console on {console}")
+        self._tell(f"Footfall accepts requests on {tracking}, console on {console}")
+
+    def _tell(self, text: str) -> None:
+        """Whoever started the server may have stopped listening; that must not end it."""
+        with contextlib.suppress(OSError):
+            self._say(text)
+
+
+def _log(event: str, **said: object) -> None:
+    """One line of the log, in the form of `footfall.logs`, which is too heavy for this process."""
+    moment = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+    line = {**said, "event": event, "process": "supervisor", "level": "error", "timestamp": moment}
+    with contextlib.suppress(OSError):  # its reader is gone or its disk is full
+        print(json.dumps(line), file=sys.stderr, flush=True)  # noqa: T201 - the log
 
 
 def _listen(host: str, port: int, flag: str) -> socket.socket:

@@ -14,10 +14,11 @@ from typing import Any
 import structlog
 
 from footfall import logs
-from footfall.app.child import Process
+from footfall.app.child import Process, die_with_parent
 from footfall.data import DataDirectory
 from footfall.errors import FootfallError
 from footfall.journal.engines.local import LocalJournal
+from footfall.supervisor import NOT_STARTED
 
 log = structlog.get_logger("footfall")
 
@@ -51,20 +52,32 @@ def worker(process: Process) -> int:
 CHILDREN = {"collector": collector, "worker": worker}
 
 
+def count_as(name: str) -> None:
+    """Keep metrics in the files of this child's name, which the supervisor made.
+
+    Before `footfall.metrics` is imported.
+    """
+    from prometheus_client import values  # noqa: PLC0415 - recovery needs no metrics
+
+    values.ValueClass = values.MultiProcessValue(lambda: name)  # type: ignore[no-untyped-call]
+
+
 def main(argument: str) -> int:
     """One child's life; its exit code."""
     parameters: dict[str, Any] = json.loads(argument)
-    role = parameters["role"]
-    logs.configure(role)
+    role, name = parameters["role"], parameters["name"]
+    logs.configure(name)
+    die_with_parent(parameters["alive"])
     try:
         if role == "recover":
             return recover(DataDirectory.open(parameters["data"]))
-        process = Process(parameters)
-        process.die_with_parent()
-        return CHILDREN[role](process)
+        count_as(name)
+        return CHILDREN[role](Process(parameters))
     except FootfallError as fault:
         log.error("ended", error=str(fault), code=fault.code, remedy=fault.remedy)  # noqa: TRY400 - in words
-        return 1
+    except Exception:
+        log.exception("ended")
+    return NOT_STARTED
 
 
 if __name__ == "__main__":

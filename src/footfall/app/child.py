@@ -27,7 +27,6 @@ class Process:
     def __init__(self, parameters: Mapping[str, Any]) -> None:
         self._parameters = parameters
         self.data = DataDirectory.open(parameters["data"])
-        self.index: int = parameters["index"]
         self.addresses: Mapping[str, str] = parameters["addresses"]
 
     def settings(self) -> Settings:
@@ -44,15 +43,18 @@ class Process:
         os.write(self._parameters["ready"], b"1")
         os.close(self._parameters["ready"])
 
-    def die_with_parent(self) -> None:
-        """End at once when the supervisor is gone, whatever this process is busy with."""
-        alive = self._parameters["alive"]
 
-        def wait() -> NoReturn:
-            os.read(alive, 1)  # returns when the other end is closed, so when its holder ended
-            os._exit(1)
+def die_with_parent(alive: int) -> None:
+    """End at once when the supervisor is gone, whatever this process is busy with.
 
-        threading.Thread(target=wait, daemon=True, name="parent").start()
+    `alive` is one end of a pipe of which the supervisor holds the other, and nobody else does.
+    """
+
+    def wait() -> NoReturn:
+        os.read(alive, 1)  # returns when the other end is closed, so when its holder ended
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True, name="parent").start()
 
 
 def extensions() -> dict[str, type | None]:

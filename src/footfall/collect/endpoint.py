@@ -28,7 +28,7 @@ from footfall.collect.contract import (
     Request,
     Route,
 )
-from footfall.collect.intake import FAULT, Intake
+from footfall.collect.intake import Intake, fault
 from footfall.collect.sources import Sources
 from footfall.metrics import REFUSED, REJECTS_KEPT, REQUESTS, Tally
 from footfall.model import Micros, Reject
@@ -100,9 +100,8 @@ class Endpoint:
         result: Reply | Refusal | tuple[Request, Intent]
         try:
             result = self._decode(match, request, oversized)
-        except Exception:
-            log.exception("decoding failed", protocol=match.protocol.name)
-            result = FAULT
+        except Exception as raised:  # noqa: BLE001 - becomes a 500 that is logged
+            result = fault("decoding failed", raised, protocol=match.protocol.name)
         if isinstance(result, Reply):
             self._finish(match, request, result, None, respond)
         elif isinstance(result, Refusal):

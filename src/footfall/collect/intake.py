@@ -14,6 +14,7 @@ import itertools
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from uuid import uuid4
 
 import msgspec
 import structlog
@@ -93,9 +94,8 @@ class Intake:
         """Queue what an accepted request wants; `answer` follows once it is durable."""
         try:
             unit, cell = self._prepare(protocol, request, intent)
-        except Exception:
-            log.exception("preparing a request failed", protocol=protocol.name)
-            answer(FAULT)
+        except Exception as raised:  # noqa: BLE001 - becomes a 500 that is logged
+            answer(fault("preparing a request failed", raised, protocol=protocol.name))
             return
         self._put(Waiting(unit, answer, len(request.body), cell))
 
@@ -310,14 +310,22 @@ def _worded(result: Outcome | Exception) -> Reply | Refusal:
         reply = result.reply
         if isinstance(reply, Reply | Refusal):
             return reply
-        log.error("a protocol decided no reply")
-        return FAULT
+        return fault("a protocol decided no reply", None)
     if isinstance(result, JournalFailed):
         return UNKNOWN
     if isinstance(result, JournalUnavailable):
         return UNAVAILABLE
-    log.error("deciding failed", exc_info=result)
-    return FAULT
+    return fault("deciding failed", result)
+
+
+def fault(event: str, raised: Exception | None, **said: str) -> Refusal:
+    """Log what must not happen, under an id that the answer and its reject name as well."""
+    request_id = uuid4().hex[:16]
+    log.error(event, request_id=request_id, exc_info=raised, **said)
+    return Refusal(
+        reason=Reason.INTERNAL_ERROR,
+        detail=f"An unexpected fault; the server's log says more of request {request_id}.",
+    )
 
 
 UNAVAILABLE = Refusal(
@@ -335,7 +343,4 @@ OVERLOADED = Refusal(
 WAITED_TOO_LONG = Refusal(
     reason=Reason.OVERLOADED,
     detail="Storing takes too long. This may or may not have been stored; send it again later.",
-)
-FAULT = Refusal(
-    reason=Reason.INTERNAL_ERROR, detail="An unexpected fault; the server's log says more."
 )
