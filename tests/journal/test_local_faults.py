@@ -238,7 +238,7 @@ def test_killed_while_a_segment_is_created_the_next_one_creates_it_again(directo
                 break
             asyncio.run(journal.transact([count("n", "e" + "x" * 80)]))
         before = asyncio.run(read_all(other))[0]
-        kill_in(monkeypatch, journal, lambda j: (j._appender, "_sync"))
+        kill_in(monkeypatch, journal, lambda j: (j._appender, "sync"))
         assert len(list_segments(NoSync(), directory)) == 3
         assert asyncio.run(read_all(other))[0] == before
         asyncio.run(other.transact([say("next")]))
@@ -373,14 +373,17 @@ def test_a_closed_journal_says_so(directory):
     journal.close()
 
 
-def test_closing_finishes_what_was_handed_over(directory):
+def test_closing_finishes_the_commit_that_has_begun_and_refuses_those_behind_it(directory):
     async def scenario(journal):
         tasks = [asyncio.ensure_future(journal.transact([say(f"e{n}")])) for n in range(20)]
         await asyncio.sleep(0)
+        await asyncio.sleep(0)
         journal.close()
-        await asyncio.gather(*tasks)
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+        assert not isinstance(results[0], Exception)
+        assert all(isinstance(result, JournalUnavailable) for result in results[1:])
 
     with opened(directory) as journal:
         asyncio.run(scenario(journal))
     with opened(directory) as journal:
-        assert len(asyncio.run(read_all(journal))[0]) == 20
+        assert ids(asyncio.run(read_all(journal))[0]) == ["e0"]

@@ -523,9 +523,7 @@ def test_what_a_recovery_shows_is_durable(tmp_path, monkeypatch):
 
     async def killed_before_the_sync(journal):
         await journal.transact([say("a")])
-        monkeypatch.setattr(
-            journal._appender, "_sync", lambda **_: (_ for _ in ()).throw(PowerLoss)
-        )
+        monkeypatch.setattr(journal._appender, "sync", lambda *_: (_ for _ in ()).throw(PowerLoss))
         with pytest.raises(PowerLoss):
             await journal.transact([say("b")])
         monkeypatch.undo()

@@ -1,7 +1,9 @@
 """Appending to the segment files: the only code that writes records.
 
 Called under the journal's lock with what the shared tip says; it decides nothing about who may
-write, and makes nothing known that it has written. `segments.py` has the format.
+write, and makes nothing known that it has written. `append` hands a record to the system, which
+does not wait for the disk; `sync` does, and may be called on another thread. `segments.py` has
+the format.
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ class Appended(NamedTuple):
 
 
 class Appender:
-    """Writes one record at a time and makes it durable."""
+    """Writes one record at a time, and then makes it durable."""
 
     def __init__(
         self, directory: Path, files: Files, segment_bytes: int, allocate_bytes: int
@@ -50,7 +52,7 @@ class Appender:
         """Write a record at `end` of the segment `base`, or into a new one after a full one.
 
         Raises `JournalUnavailable` when nothing of it can become visible, `JournalFailed` when
-        it is unknown whether it is durable.
+        it is unknown what was written. It is not durable before `sync`.
         """
         if len(payload) > MAX_PAYLOAD:
             raise JournalUnavailable(f"A group of {len(payload)} bytes is more than a record holds")
@@ -68,10 +70,23 @@ class Appender:
         except OSError as fault:
             raise JournalUnavailable(f"No space could be taken for the log: {fault}") from fault
         self._write(data, end)
-        self._sync(new_file=rolls)
-        if rolls:
-            self._tidy(base, end)
         return Appended(self._base, start, end + len(data))
+
+    def sync(self, base: int, end: int) -> None:
+        """Make durable what was appended where `base` and `end` were the tip's.
+
+        Raises `JournalFailed` when it is unknown whether it is.
+        """
+        assert self._fd is not None
+        rolled = self._base != base
+        try:
+            self._files.sync(self._fd)
+            if rolled:
+                self._files.sync_directory(self._directory)
+        except OSError as fault:
+            raise JournalFailed(f"The disk did not make the log durable: {fault}") from fault
+        if rolled:
+            self._tidy(base, end)
 
     def close(self) -> None:
         if self._fd is not None:
@@ -110,15 +125,6 @@ class Appender:
             if fault.errno in _NO_SPACE:
                 raise JournalUnavailable(f"The log cannot grow: {fault}") from fault
             raise JournalFailed(f"Writing to the log failed: {fault}") from fault
-
-    def _sync(self, *, new_file: bool) -> None:
-        assert self._fd is not None
-        try:
-            self._files.sync(self._fd)
-            if new_file:
-                self._files.sync_directory(self._directory)
-        except OSError as fault:
-            raise JournalFailed(f"The disk did not make the log durable: {fault}") from fault
 
     def _tidy(self, base: int, end: int) -> None:
         """Give back what was allocated beyond the end of a full segment; it may also stay."""

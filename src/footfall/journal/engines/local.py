@@ -8,6 +8,10 @@ log), `state` and `snapshots`, `tip` (what all processes know together), `recove
 A commit: lock, decide, append, sync, tip, state, unlock. A process may be killed between any
 two of them: before the tip, its record is overwritten by the next writer; after it, the next
 one who needs the state applies the record from the log.
+
+What can wait (for the lock, for the disk) happens on a thread; deciding and appending happen on
+the event loop. A thread that decides would fight with the loop for Python's one lock, and that
+costs more than the work itself. While a group syncs, the loop takes in the next one.
 """
 
 from __future__ import annotations
@@ -18,7 +22,7 @@ import fcntl
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
@@ -40,7 +44,7 @@ from footfall.journal.contract import (
     States,
     Unit,
 )
-from footfall.journal.engines.appender import Appender
+from footfall.journal.engines.appender import Appended, Appender
 from footfall.journal.engines.files import Files
 from footfall.journal.engines.recovery import LOCK, STATE, TIP, Recovery, exclusive, recover
 from footfall.journal.engines.replay import replay, undecodable
@@ -54,7 +58,7 @@ from footfall.journal.engines.segments import (
 from footfall.journal.engines.snapshots import write_snapshot
 from footfall.journal.engines.state import State, StateDamaged
 from footfall.journal.engines.tip import FAILED, REBUILD, Tip, TipFile
-from footfall.journal.group import Decided, decide, decode_record, encode_record
+from footfall.journal.group import decide, decode_record, encode_record
 from footfall.model import Micros
 
 T = TypeVar("T")
@@ -89,6 +93,8 @@ class LocalJournal:
         self._appender = Appender(directory, self._files, segment_bytes, allocate_bytes)
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._waiting: tuple[str, float] | None = None
+        self._newest: asyncio.Future[None] | None = None
+        """Done when this process' newest use of the lock is."""
         self._open = False
 
     @staticmethod
@@ -115,7 +121,10 @@ class LocalJournal:
         self._open = True
 
     def close(self) -> None:
-        """Finish what was handed over, then let go of everything."""
+        """Finish the commit that has begun, then let go of everything.
+
+        Those that wait behind it get `JournalUnavailable`: nothing of them was written.
+        """
         if not self._open:
             return
         self._open = False
@@ -132,7 +141,9 @@ class LocalJournal:
     # The seven methods.
 
     async def transact(self, units: Sequence[Unit]) -> Sequence[Outcome | Exception]:
-        return await self._on_committer(self._transact, units)
+        self._require_open()
+        # To its end, whoever waits for it: half a commit would leave the lock held.
+        return await asyncio.shield(asyncio.ensure_future(self._transact(units)))
 
     async def get(self, keys: Sequence[str]) -> States:
         return await self._in(self._reader, self._get, keys)
@@ -150,7 +161,11 @@ class LocalJournal:
         await self._in(self._keeper, self._trim, before)
 
     async def lease(self, name: str, holder: str, seconds: float) -> bool:
-        return await self._on_committer(self._lease, (name, holder, seconds))
+        self._require_open()
+        async with self._locked() as tip:
+            now = max(self._clock(), tip.last_at)
+            until = now + round(max(seconds, 0) * 1_000_000)
+            return self._state.lease(name, holder, now, until)
 
     async def health(self) -> Health:
         if not self._open:
@@ -195,59 +210,81 @@ class LocalJournal:
                 fault = raised
             # A loop that was closed in between waits for nothing any more.
             with contextlib.suppress(RuntimeError):
-                loop.call_soon_threadsafe(_settle, future, result, fault)
+                loop.call_soon_threadsafe(_give, future, result, fault)
 
-    # Committing, on the committer's thread.
+    # Committing, on the event loop.
 
-    def _transact(self, units: Sequence[Unit]) -> Sequence[Outcome | Exception]:
-        with self._locked() as tip:
-            return self._commit(tip, units)
-
-    def _lease(self, argument: tuple[str, str, float]) -> bool:
-        name, holder, seconds = argument
-        with self._locked() as tip:
+    async def _transact(self, units: Sequence[Unit]) -> Sequence[Outcome | Exception]:
+        async with self._locked() as known:
+            tip = known
             now = max(self._clock(), tip.last_at)
-            return self._state.lease(name, holder, now, now + round(max(seconds, 0) * 1_000_000))
+            keys = [key for unit in units if unit.keys for key in unit.keys]
+            if keys and tip.applied < tip.changes_end:
+                tip = await self._on_committer(self._catch_up_state, tip)
+            decided = decide(units, self._state.load(keys, now) if keys else {}, now)
+            if decided.writes or not units:
+                record = Record(now, decided.events, decided.rejects, decided.changes)
+                appended = self._appender.append(tip.base, tip.end, encode_record(record))
+                await self._on_committer(self._settle, (tip, record, appended))
+            return decided.results
 
-    @contextlib.contextmanager
-    def _locked(self) -> Iterator[Tip]:
-        """Hold the journal's lock. What nobody can mend inside it stops every process."""
-        self._waiting = ("another process has held the journal's lock", time.monotonic())
-        fcntl.flock(self._lock_fd, fcntl.LOCK_EX)
-        self._waiting = None
+    @contextlib.asynccontextmanager
+    async def _locked(self) -> AsyncIterator[Tip]:
+        """Hold the journal's lock: in turn within this process, then against the others.
+
+        What nobody can mend inside it stops every process.
+        """
+        before, mine = self._newest, asyncio.get_running_loop().create_future()
+        self._newest = mine
         try:
-            yield self._sound_tip()
-        except JournalFailed:
-            self._fail(FAILED)
-            raise
-        except StateDamaged as fault:
-            self._fail(FAILED | REBUILD)
-            raise JournalFailed(f"The state is damaged: {fault}") from fault
+            if before is not None and not before.done():
+                await asyncio.wait([before])
+            self._require_open()
+            if not self._try_lock():
+                await self._on_committer(self._wait_for_lock, None)
+            try:
+                yield self._sound_tip()
+            except JournalFailed:
+                self._fail(FAILED)
+                raise
+            except StateDamaged as fault:
+                self._fail(FAILED | REBUILD)
+                raise JournalFailed(f"The state is damaged: {fault}") from fault
+            finally:
+                if self._open:  # else closing has let go of the lock
+                    fcntl.flock(self._lock_fd, fcntl.LOCK_UN)
+        finally:
+            mine.set_result(None)
+
+    def _try_lock(self) -> bool:
+        try:
+            fcntl.flock(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    # Committing, on the committer's thread and under the lock.
+
+    def _wait_for_lock(self, _: None) -> None:
+        self._waiting = ("another process has held the journal's lock", time.monotonic())
+        try:
+            fcntl.flock(self._lock_fd, fcntl.LOCK_EX)
         finally:
             self._waiting = None
-            fcntl.flock(self._lock_fd, fcntl.LOCK_UN)
 
-    def _commit(self, tip: Tip, units: Sequence[Unit]) -> Sequence[Outcome | Exception]:
-        """Decide, append, make known, apply. Under the lock."""
-        now = max(self._clock(), tip.last_at)
-        keys = [key for unit in units if unit.keys for key in unit.keys]
-        if keys:
-            tip = self._catch_up(self._state, tip)
-        decided = decide(units, self._state.load(keys, now) if keys else {}, now)
-        if decided.writes or not units:
-            self._write(tip, now, decided)
-        return decided.results
-
-    def _write(self, tip: Tip, now: Micros, decided: Decided) -> None:
-        payload = encode_record(Record(now, decided.events, decided.rejects, decided.changes))
+    def _settle(self, argument: tuple[Tip, Record, Appended]) -> None:
+        """Make an appended record durable, then known, then applied."""
+        tip, record, appended = argument
         self._waiting = ("a sync of the log has been running", time.monotonic())
-        appended = self._appender.append(tip.base, tip.end, payload)
-        self._waiting = None
-        changed = bool(decided.changes)
+        try:
+            self._appender.sync(tip.base, tip.end)
+        finally:
+            self._waiting = None
+        changed = bool(record.changes)
         known = tip._replace(
             end=appended.end,
             base=appended.base,
-            last_at=now,
+            last_at=record.at,
             changes_end=appended.end if changed else tip.changes_end,
         )
         self._tip.write(known)
@@ -255,13 +292,16 @@ class LocalJournal:
         if tip.applied < tip.changes_end or not (changed or appended.base != tip.base):
             return
         try:
-            self._state.apply(decided.changes, appended.end)
+            self._state.apply(record.changes, appended.end)
         except JournalUnavailable:
             return
         except StateDamaged:
             self._tip.write(known._replace(flags=FAILED | REBUILD))
             return
         self._tip.write(known._replace(applied=appended.end))
+
+    def _catch_up_state(self, tip: Tip) -> Tip:
+        return self._catch_up(self._state, tip)
 
     def _catch_up(self, state: State, tip: Tip) -> Tip:
         """Apply what a process that was killed, or had no space, left out. Under the lock."""
@@ -376,7 +416,7 @@ def _below(segments: Sequence[Segment], before: int) -> list[Segment]:
     return [segment for segment, following in pairwise(segments) if following.base <= before]
 
 
-def _settle(future: asyncio.Future[Any], result: Any, fault: BaseException | None) -> None:
+def _give(future: asyncio.Future[Any], result: Any, fault: BaseException | None) -> None:
     if future.done():
         return  # whoever waited was cancelled
     if fault is not None:
