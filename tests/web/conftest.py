@@ -1,0 +1,8 @@
+"""The real collector of `tests/collect/served.py`, for tests beside it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "collect"))
