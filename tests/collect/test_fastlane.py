@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import shutil
 import subprocess
 
 import pytest
@@ -350,6 +351,37 @@ def test_expect_continue_is_refused_before_the_body(served):
         client.send(post(b"b" * 11, "/small", "Expect: 100-continue")[:-11])
         assert client.answer().status == 413
         client.end()
+
+
+JAVA = """
+import java.net.URI;
+import java.net.http.HttpClient;
+import java.net.http.HttpRequest;
+import java.net.http.HttpResponse;
+
+public class Post {
+    public static void main(String[] given) throws Exception {
+        var client = HttpClient.newHttpClient();
+        for (var body : new String[] {"first", "second"}) {
+            var request = HttpRequest.newBuilder(URI.create(given[0]))
+                .POST(HttpRequest.BodyPublishers.ofString(body)).build();
+            System.out.println(client.send(request, HttpResponse.BodyHandlers.ofString()).body());
+        }
+    }
+}
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("javac") is None, reason="no javac: Java's own client was not run")
+def test_java_posts_with_an_offer_to_upgrade(served, tmp_path):
+    (tmp_path / "Post.java").write_text(JAVA)
+    run = subprocess.run(
+        ["java", str(tmp_path / "Post.java"), f"http://127.0.0.1:{served.port}/t"],
+        capture_output=True, timeout=60, check=True,
+    )  # fmt: skip
+    told = [json.loads(line)["body"] for line in run.stdout.splitlines()]
+    assert told == ["first", "second"]
 
 
 def test_expect_continue_does_not_overtake_answers():
