@@ -65,7 +65,7 @@ def test_the_catalogue_only_grows_by_settings():
 def test_a_field_listed_by_the_operator_follows_its_own_rule_when_it_has_one():
     table = Vaix(event_types={"a:b": ("position",)})
     body = b'{"event_type":"a:b","data":{}}'
-    (problem,) = content.read(body, Limits(), table).problems
+    (problem,) = content.read(body, Limits(), content.Rules(table)).problems
     assert problem == content.Problem(
         "data.position", "Missing. Must be a whole number, 0 or more."
     )

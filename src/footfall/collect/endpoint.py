@@ -102,21 +102,21 @@ class Endpoint:
             result = self._decode(match, request, oversized)
         except Exception as raised:  # noqa: BLE001 - becomes a 500 that is logged
             result = fault("decoding failed", raised, protocol=match.protocol.name)
-        if isinstance(result, Reply):
-            self._finish(match, request, result, None, respond)
-        elif isinstance(result, Refusal):
+        if isinstance(result, Refusal):
             self._refuse(match, request, result, respond)
+        elif isinstance(result, Reply):
+            self._finish(match, request, result, None, respond)
         else:
             request, intent = result
             source = intent.source
 
             def answer(settled: Reply | Refusal) -> None:
-                if isinstance(settled, Refusal):
-                    if settled.source is None:
-                        settled = msgspec.structs.replace(settled, source=source)
-                    self._refuse(match, request, settled, respond)
-                else:
+                if isinstance(settled, Reply):
                     self._finish(match, request, settled, source, respond)
+                    return
+                if settled.source is None:
+                    settled = msgspec.structs.replace(settled, source=source)
+                self._refuse(match, request, settled, respond)
 
             self._intake.take(match.protocol, request, intent, answer)
 

@@ -442,7 +442,21 @@ class FastLane(HttpToolsProtocol):
     # Answers, in order
 
     def advance(self) -> None:
-        """Send what is answered and start what waited for it, in order of arrival.
+        """Send what is answered and start what waited for it, in order of arrival."""
+        turns = self._turns
+        if (
+            len(turns) == 1
+            and turns[0].reply is not None
+            and not (self.pipeline or self._advancing)
+        ):
+            self._send(turns.popleft())  # by far the most common case, without the loop
+        else:
+            self._advance_all()
+        if self.flow.read_paused or self._deaf:
+            self._go_on()
+
+    def _advance_all(self) -> None:
+        """As `advance`, where several requests are under way.
 
         An answer may be given at once by what is started here: a loop and not a recursion, since
         thousands of requests may have come in one piece.
@@ -470,8 +484,6 @@ class FastLane(HttpToolsProtocol):
                     break
         finally:
             self._advancing = False
-        if self.flow.read_paused or self._deaf:
-            self._go_on()
 
     def _send(self, turn: Turn) -> None:
         turn.response_complete = True

@@ -43,7 +43,8 @@ Answer = Callable[[Reply | Refusal], None]
 """Called exactly once for each request that was taken in."""
 
 _SENDER = object()
-"""In `Request.memo`: for which source and address, what enrichment gave, and the counter."""
+"""In `Request.memo`: for which source and address, what enrichment gave, the tracking sessions that
+are carried, and the counter."""
 SWEEP_SECONDS = 0.25
 """How often waiting requests are looked at for their age."""
 
@@ -107,9 +108,10 @@ class Intake:
                 source,
                 request.client_ip,
                 self._enrich(request, source),
+                correlate.carried(request) if protocol.takes_tracking_session else (),
                 self._tally.cell(EVENTS, protocol.name, source.id),
             )
-        visit, cell = known[2], known[3]
+        _, _, visit, carried, cell = known
         drafts = intent.drafts
         events: tuple[Event, ...] = ()
         dropped = visit.dropped if drafts else None
@@ -117,9 +119,12 @@ class Intake:
             events = tuple([
                 self._event(protocol.name, request, source, draft, visit) for draft in drafts
             ])  # fmt: skip
+            if not carried and intent.decide is None:
+                outcome = Outcome(events=events, reply=intent.reply)
+                return Unit((), lambda _states: outcome), cell
         else:
             self._tally.cell(DROPPED, protocol.name, dropped).number += len(drafts)
-        return _unit(protocol, request, intent, events, dropped), cell
+        return _unit(request, intent, events, carried, dropped), cell
 
     def keep(self, reject: Reject) -> None:
         """Keep a refused request beside the events, if there is room; nobody waits for it."""
@@ -267,21 +272,17 @@ class Intake:
 
 
 def _unit(
-    protocol: Protocol,
     request: Request,
     intent: Intent,
     events: tuple[Event, ...],
+    carried: tuple[str, ...],
     dropped: DropReason | None,
 ) -> Unit:
     """What the journal decides for one request: the protocol's part and the correlation."""
-    carried = request.once(_carried, protocol)
     reply = intent.reply
     if dropped is not None and reply is not None:
         reply = _saying_so(reply, dropped)
     decide = intent.decide
-    if not carried and decide is None:
-        outcome = Outcome(events=events, reply=reply)
-        return Unit((), lambda _states: outcome)
     tracking_keys = tuple(correlate.key(intent.source.id, session) for session in carried)
 
     def decide_all(states: States) -> Outcome:
@@ -301,14 +302,10 @@ def _saying_so(reply: Reply, dropped: DropReason) -> Reply:
     return Reply(reply.status, reply.body, (*reply.headers, ("X-Footfall-Dropped", dropped)))
 
 
-def _carried(request: Request, protocol: Protocol) -> tuple[str, ...]:
-    return correlate.carried(request) if protocol.takes_tracking_session else ()
-
-
 def _worded(result: Outcome | Exception) -> Reply | Refusal:
     if isinstance(result, Outcome):
         reply = result.reply
-        if isinstance(reply, Reply | Refusal):
+        if isinstance(reply, (Reply, Refusal)):
             return reply
         return fault("a protocol decided no reply", None)
     if isinstance(result, JournalFailed):

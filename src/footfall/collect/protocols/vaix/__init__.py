@@ -28,7 +28,7 @@ from footfall.collect.contract import (
     Route,
 )
 from footfall.collect.protocols.vaix import tokens
-from footfall.collect.protocols.vaix.content import Content, read
+from footfall.collect.protocols.vaix.content import Content, Rules, read
 from footfall.collect.protocols.vaix.settings import Vaix
 from footfall.collect.sources import Sources
 from footfall.settings import Source
@@ -42,7 +42,7 @@ class Entrance(msgspec.Struct, frozen=True):
     """What the head alone has settled."""
 
     source: Source
-    vaix: Vaix
+    rules: Rules
     context: dict[str, Any]
     """Shared by the events of all requests with this head: copied before anything is added."""
 
@@ -57,7 +57,7 @@ def decode(request: Request, sources: Sources) -> Intent | Refusal:
         return entrance
     source = entrance.source
     try:
-        reading = read(request.body, sources.limits, entrance.vaix)
+        reading = read(request.body, sources.limits, entrance.rules)
     except wire.NotReadable as error:
         return Refusal(reason=Reason.BODY_NOT_VALID, detail=str(error), source=source)
     if reading.problems:
@@ -91,7 +91,7 @@ def _enter(request: Request, sources: Sources) -> Entrance | Refusal:
         return refusal
     context = wire.sent_by(headers)
     context["client_id"] = client_id[: wire.HEADER_CHARACTERS]
-    return Entrance(source, vaix, context)
+    return Entrance(source, Rules(vaix), context)
 
 
 def _source(request: Request, sources: Sources) -> Source | Refusal:
@@ -195,7 +195,7 @@ def _take(data: dict[str, Any], name: str) -> str | None:
     if name not in data:
         return None
     value = data[name]
-    if value is not None and type(value) is not str:
+    if type(value) is not str and value is not None:
         return None
     del data[name]
     return value or None

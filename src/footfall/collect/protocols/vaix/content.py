@@ -27,6 +27,7 @@ CATALOGUE: Mapping[str, tuple[str, ...]] = {
 }
 """Event types that every source takes, each with the fields that its `data` must have."""
 
+POSITION = ("position",)
 OPTIONAL: Mapping[str, tuple[str, ...]] = {"clicks:outcome": ("position", "event_id")}
 """Fields that must be sound where they are given; for every other type that is `position`."""
 
@@ -57,12 +58,47 @@ class Reading(msgspec.Struct, gc=False):
 
 _contents = msgspec.json.Decoder(Content)
 
+Checks = tuple[tuple[str, "Callable[[Any], str | None]"], ...]
 
-def read(body: bytes, limits: Limits, vaix: Vaix) -> Reading:
+
+class Rules:
+    """A source's rules, with the checks of each event type put together when it first comes."""
+
+    __slots__ = ("_checks", "vaix")
+
+    def __init__(self, vaix: Vaix) -> None:
+        self.vaix = vaix
+        self._checks: dict[str, Checks] = {}
+
+    def sound(self, content: Content) -> bool:
+        """Whether nothing is wrong; what else would be wrong is `read`'s to say."""
+        checks = self._checks.get(content.event_type)
+        if checks is None:
+            paths = required(content.event_type, self.vaix)
+            if paths is None or any(path not in RULES for path in paths):
+                return False
+            checks = self._checks[content.event_type] = tuple((path, RULES[path]) for path in paths)
+        data = content.data
+        for name, check in checks:
+            if check(data.get(name)) is not None:
+                return False
+        user_id = content.user_id
+        if user_id is not None and (
+            type(user_id) is not str or not 0 < len(user_id) <= USER_ID_CHARACTERS
+        ):
+            return False
+        for name in OPTIONAL.get(content.event_type, POSITION):
+            if name in data and RULES[name](data[name]) is not None:
+                return False
+        return True
+
+
+def read(body: bytes, limits: Limits, rules: Rules) -> Reading:
     """The event in a body, and everything that is wrong with it.
 
     Raises `wire.NotReadable` where the body is not a JSON object within the limits.
     """
+    vaix = rules.vaix
     try:
         reading = Reading(_contents.decode(body))
     except (ValueError, RecursionError):
@@ -70,6 +106,8 @@ def read(body: bytes, limits: Limits, vaix: Vaix) -> Reading:
     else:
         if wire.may_exceed(body, limits):
             wire.json_value(body, limits)
+        if rules.sound(reading.content):
+            return reading
     content = reading.content
     if content.event_type:
         _check_data(reading, vaix)
@@ -131,7 +169,7 @@ def _check_data(reading: Reading, vaix: Vaix) -> None:
         fault = (check or _given)(value)
         if fault is not None:
             _note(path, fault, reading, vaix)
-    for name in OPTIONAL.get(event_type, ("position",)):
+    for name in OPTIONAL.get(event_type, POSITION):
         if name in data and name not in paths:
             fault = RULES[name](data[name])
             if fault is not None:
