@@ -31,10 +31,16 @@ from footfall.lake import tables
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
-INLINED_ROWS = 500
-"""Smaller inserts go into the catalogue, not into a Parquet file of their own (50 ms at most)."""
-FILE_SIZE = "16MB"
-"""Parquet files are merged up to this size: some 300,000 events, less than a second of work."""
+DAYS = "year(received_at), month(received_at), day(received_at)"
+OPTIONS = (
+    # Smaller inserts go into the catalogue, not into a file of their own: 50 ms at most.
+    ("data_inlining_row_limit", "500", "500"),
+    ("parquet_compression", "zstd", "zstd"),
+    ("parquet_version", "2", "V2"),
+    # Files are merged up to this size: some 300,000 events, less than a second of work.
+    ("target_file_size", "16MB", "16000000"),
+)
+"""DuckLake's options: name, value, and how DuckLake keeps that value."""
 READERS = 4
 """Queries at once; more wait, and their waiting counts as their time."""
 SCRATCH_SIZE = "16GB"
@@ -126,12 +132,9 @@ class Lake:
                 if table.view is None and table.name not in known | {tables.FACTS.name}:
                     root.execute(tables.create_statement(table))
                     if table in tables.BY_DAY:
-                        days = ", ".join(
-                            f"{part}(received_at)" for part in ("year", "month", "day")
-                        )
-                        root.execute(f"ALTER TABLE {table.name} SET PARTITIONED BY ({days})")
-        self._put_options(root)
-        self._put_views(root)
+                        root.execute(f"ALTER TABLE {table.name} SET PARTITIONED BY ({DAYS})")
+            self._put_options(root)
+            self._put_views(root)
 
     def _check_format(self, root: duckdb.DuckDBPyConnection) -> None:
         row = root.execute("SELECT value FROM facts WHERE name = 'format'").fetchone()
@@ -144,18 +147,12 @@ class Lake:
 
     def _put_options(self, root: duckdb.DuckDBPyConnection) -> None:
         """Kept by DuckLake in the catalogue; set again only where they differ."""
-        wanted = {
-            "data_inlining_row_limit": str(INLINED_ROWS),
-            "parquet_compression": "zstd",
-            "parquet_version": "2",
-            "target_file_size": FILE_SIZE,
-        }
-        for name, value in wanted.items():
+        for name, value, kept in OPTIONS:
             row = root.execute(
                 "SELECT value FROM catalog.ducklake_metadata WHERE key = $1 AND scope IS NULL",
                 [name],
             ).fetchone()
-            if row is None or row[0] != value:
+            if row is None or row[0] != kept:
                 root.execute(f"CALL lake.set_option({literal(name)}, {literal(value)})")
 
     def _put_views(self, root: duckdb.DuckDBPyConnection) -> None:
@@ -166,11 +163,10 @@ class Lake:
             "SELECT 1 FROM facts WHERE name = 'views' AND value = $1", [mark]
         ).fetchone():
             return
-        with self.transaction(root):
-            for view in views:
-                root.execute(f"CREATE OR REPLACE VIEW {view.name} AS {view.sql()}")
-            root.execute("DELETE FROM facts WHERE name = 'views'")
-            root.execute("INSERT INTO facts VALUES ('views', $1)", [mark])
+        for view in views:
+            root.execute(f"CREATE OR REPLACE VIEW {view.name} AS {view.sql()}")
+        root.execute("DELETE FROM facts WHERE name = 'views'")
+        root.execute("INSERT INTO facts VALUES ('views', $1)", [mark])
 
     def close(self) -> None:
         """Wait for what is being written, then close. Readers are interrupted."""

@@ -30,7 +30,6 @@ REMEMBERED: Micros = 7 * 86_400 * 1_000_000
 """How long a client's event id is remembered."""
 MARK_EVERY: Micros = 600 * 1_000_000
 """How often a time of the journal is noted beside its position."""
-CLIENT_ID = b'"client_id_given":true'
 BAD_LINE_KEPT = 65_536
 """How much of a line that cannot be loaded is kept, in characters."""
 SPLIT_LINES = """
@@ -73,6 +72,8 @@ class StagedTable(NamedTuple):
     """Where its rows are staged."""
     careful: bool
     """There are bad lines among them."""
+    client_ids: bool
+    """There are events whose id the client gave."""
 
 
 class Staged(NamedTuple):
@@ -80,8 +81,6 @@ class Staged(NamedTuple):
 
     work: Work
     tables: tuple[StagedTable, ...]
-    client_ids: bool
-    """There may be events whose id the client gave."""
 
 
 def stage(work: Work, slot: int, connection: duckdb.DuckDBPyConnection) -> Staged:
@@ -92,8 +91,7 @@ def stage(work: Work, slot: int, connection: duckdb.DuckDBPyConnection) -> Stage
         if parameters is not None:
             name = f"memory.main.{table.name}_{slot}"
             tables.append(_stage_table(connection, table, name, parameters))
-    client_ids = any(CLIENT_ID in record.events for _, record in work.records)
-    return Staged(work, tuple(tables), client_ids)
+    return Staged(work, tuple(tables))
 
 
 def _stage_table(
@@ -105,10 +103,14 @@ def _stage_table(
     except UNTAKEN as error:
         log.warning("lake.batch_not_taken_whole", table=table.name, error=type(error).__name__)
     else:
-        return StagedTable(table, name, careful=False)
+        return StagedTable(table, name, False, _has_client_ids(connection, name))
     connection.execute(_staging_table(table, name, checked=False))
     connection.execute(f"INSERT INTO {name} {PARSE_CAREFULLY[table.name]}", parameters)
-    return StagedTable(table, name, careful=True)
+    return StagedTable(table, name, True, _has_client_ids(connection, name))
+
+
+def _has_client_ids(connection: duckdb.DuckDBPyConnection, name: str) -> bool:
+    return _count(connection.execute(f"SELECT count(*) FROM {name} WHERE client_id_given")) > 0
 
 
 def _staging_table(table: Table, name: str, *, checked: bool) -> str:
@@ -131,20 +133,18 @@ def store(
     loaded = Loaded()
     with lake.transaction(connection):
         for table in staged.tables:
-            loaded = loaded.plus(_store_table(connection, table, staged))
+            loaded = loaded.plus(_store_table(connection, table, staged.work))
         _put_position(connection, staged.work, marked)
     for table in staged.tables:
         connection.execute(f"DROP TABLE {table.name}")
     return loaded
 
 
-def _store_table(
-    connection: duckdb.DuckDBPyConnection, staged: StagedTable, batch: Staged
-) -> Loaded:
+def _store_table(connection: duckdb.DuckDBPyConnection, staged: StagedTable, work: Work) -> Loaded:
     where = "bad_line IS NULL"
     repeats = 0
-    if staged.table is EVENTS and batch.client_ids:
-        since = batch.work.records[0][1].at - REMEMBERED
+    if staged.client_ids:
+        since = work.records[0][1].at - REMEMBERED
         repeats = _take_repeats(connection, staged.name, since)
         where += " AND rowid NOT IN (SELECT row FROM repeats)"
         connection.execute(
@@ -204,8 +204,8 @@ def _parameters(work: Work, table: Table) -> list[object] | None:
     return [[row[0] for row in rows], [row[1] for row in rows], texts, work.partition]
 
 
-def _structure(table: Table) -> str:
-    """How `json_transform` is to read a line: a journalled moment is a number."""
+def structure(table: Table) -> str:
+    """How DuckDB is to read a line of JSON: names to types. A journalled moment is a number."""
     types = {
         column.name: "BIGINT" if column.type == "TIMESTAMP" else column.type
         for column in table.columns
@@ -232,7 +232,7 @@ def _parse_statement(table: Table) -> str:
     given = "item.client_id_given" if table is EVENTS else "NULL"
     return (
         f"SELECT {', '.join(_values(table))}, {given}, NULL, NULL FROM ("
-        f"SELECT position, json_transform(line, '{_structure(table)}') AS item "
+        f"SELECT position, json_transform(line, '{structure(table)}') AS item "
         f"FROM ({SPLIT_LINES}) WHERE line <> '' AND $4::INTEGER IS NOT NULL)"
     )
 
@@ -249,7 +249,7 @@ def _parse_carefully_statement(table: Table) -> str:
     return (
         f"SELECT {names}, given, committed_at, CASE WHEN {required} THEN NULL ELSE line END FROM ("
         f"SELECT committed_at, line, {given} AS given, {columns} "
-        f"FROM (SELECT *, try(json_transform(line, '{_structure(table)}')) AS item "
+        f"FROM (SELECT *, try(json_transform(line, '{structure(table)}')) AS item "
         f"FROM ({SPLIT_LINES}) WHERE line <> '' AND $4::INTEGER IS NOT NULL))"
     )
 
