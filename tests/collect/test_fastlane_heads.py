@@ -115,6 +115,7 @@ def test_empty_lines_are_not_learnt_as_a_request(served):
         chunked(b"x"),
         post(b"much too much", "/small"),
         get("/t", "X-Long: " + "x" * 5000),
+        get("/t", *[f"X-{number}: 1" for number in range(100)]),
         b"\r\n" + get("/t"),
         get("/healthz"),
         get("/nowhere"),

@@ -18,6 +18,8 @@ from footfall.collect.endpoint import Match
 MOST_HEADS = 2048
 LONGEST_HEAD = 4096
 """In bytes. Longer ones are parsed every time."""
+MOST_HEADERS = 64
+"""Many small headers weigh many times their bytes once they are parsed."""
 
 
 class Head:
@@ -65,6 +67,7 @@ class Heads:
         headers = head.headers
         if (
             len(raw) > LONGEST_HEAD
+            or header_count > MOST_HEADERS
             or raw[:1] in {b"\r", b"\n"}  # empty lines before a request are no part of it
             or raw.count(b"\n") != header_count + 2
             or not head.keep_alive
