@@ -20,7 +20,6 @@ from footfall.collect.contract import (
     RETRY_LATER,
     Cors,
     HeaderPairs,
-    Intent,
     Protocol,
     Reason,
     Refusal,
@@ -97,50 +96,63 @@ class Endpoint:
 
         `oversized`: its body is over the limit and was not read.
         """
-        result: Reply | Refusal | tuple[Request, Intent]
         try:
-            result = self._decode(match, request, oversized)
-        except Exception as raised:  # noqa: BLE001 - becomes a 500 that is logged
-            result = fault("decoding failed", raised, protocol=match.protocol.name)
-        if isinstance(result, Refusal):
-            self._refuse(match, request, result, respond)
-        elif isinstance(result, Reply):
-            self._finish(match, request, result, None, respond)
-        else:
-            request, intent = result
-            source = intent.source
-
-            def answer(settled: Reply | Refusal) -> None:
-                if isinstance(settled, Reply):
-                    self._finish(match, request, settled, source, respond)
+            methods = match.route.methods
+            if (
+                oversized
+                or b"content-encoding" in request.headers
+                or (methods and request.method not in methods)
+            ):
+                checked = self._check(match, request, oversized)
+                if not isinstance(checked, Request):
+                    self._answer(match, request, checked, None, respond)
                     return
-                if settled.source is None:
-                    settled = msgspec.structs.replace(settled, source=source)
-                self._refuse(match, request, settled, respond)
+                request = checked
+            intent = match.protocol.decode(request, self.sources)
+        except Exception as raised:  # noqa: BLE001 - becomes a 500 that is logged
+            intent = fault("decoding failed", raised, protocol=match.protocol.name)
+        if isinstance(intent, Refusal):
+            self._refuse(match, request, intent, respond)
+            return
+        source = intent.source
 
-            self._intake.take(match.protocol, request, intent, answer)
+        def answer(settled: Reply | Refusal) -> None:
+            known = request.memo.get(_FINISHED)
+            if known is not None and known[0] is settled and known[1] is source:
+                known[3].number += 1  # the same answer to the same head, put together before
+                respond(known[2])
+            else:
+                self._answer(match, request, settled, source, respond)
 
-    def _decode(
-        self, match: Match, request: Request, oversized: bool
-    ) -> Reply | Refusal | tuple[Request, Intent]:
-        protocol = match.protocol
+        self._intake.take(match.protocol, request, intent, answer)
+
+    def _check(self, match: Match, request: Request, oversized: bool) -> Request | Reply | Refusal:
+        """Method, preflight, size and encoding, in this order; the request where all is well."""
         methods = match.route.methods
         if methods and request.method not in methods:
-            if request.method == "OPTIONS" and protocol.cors is not None:
+            if request.method == "OPTIONS" and match.protocol.cors is not None:
                 return Reply(204)
             return Refusal(
                 reason=Reason.METHOD_NOT_ALLOWED, detail=f"This path takes {_allow(match)}."
             )
         if oversized:
             return _too_large(match)
-        encoding = request.headers.get(b"content-encoding")
-        if encoding is not None:
-            inflated = _inflate(match, request, encoding)
-            if isinstance(inflated, Refusal):
-                return inflated
-            request = inflated
-        result = protocol.decode(request, self.sources)
-        return result if isinstance(result, Refusal) else (request, result)
+        return _inflate(match, request, request.headers.get(b"content-encoding", b""))
+
+    def _answer(
+        self,
+        match: Match,
+        request: Request,
+        settled: Reply | Refusal,
+        source: Source | None,
+        respond: Respond,
+    ) -> None:
+        if isinstance(settled, Reply):
+            self._finish(match, request, settled, source, respond)
+            return
+        if settled.source is None and source is not None:
+            settled = msgspec.structs.replace(settled, source=source)
+        self._refuse(match, request, settled, respond)
 
     def _refuse(self, match: Match, request: Request, refusal: Refusal, respond: Respond) -> None:
         """The one way out for everything that is not taken."""
@@ -177,15 +189,12 @@ class Endpoint:
     def _finish(
         self, match: Match, request: Request, reply: Reply, source: Source | None, respond: Respond
     ) -> None:
-        """Add what every answer has. The same answer to the same head is put together once."""
-        known = request.memo.get(_FINISHED)
-        if known is not None and known[0] is reply and known[1] is source is not None:
-            finished, cell = known[2], known[3]
-        else:
-            finished = self._finished(match, request, reply, source)
-            cell = self._tally.cell(REQUESTS, match.protocol.name, str(reply.status))
-            request.memo[_FINISHED] = (reply, source, finished, cell)
+        """Add what every answer has, and remember it for the next request with this head."""
+        finished = self._finished(match, request, reply, source)
+        cell = self._tally.cell(REQUESTS, match.protocol.name, str(reply.status))
         cell.number += 1
+        if source is not None:
+            request.memo[_FINISHED] = (reply, source, finished, cell)
         respond(finished)
 
     def _finished(

@@ -116,9 +116,11 @@ class Intake:
         events: tuple[Event, ...] = ()
         dropped = visit.dropped if drafts else None
         if dropped is None:
-            events = tuple([
-                self._event(protocol.name, request, source, draft, visit) for draft in drafts
-            ])  # fmt: skip
+            name = protocol.name
+            if len(drafts) == 1:
+                events = (self._event(name, request, source, drafts[0], visit),)
+            else:
+                events = tuple([self._event(name, request, source, d, visit) for d in drafts])
             if not carried and intent.decide is None:
                 outcome = Outcome(events=events, reply=intent.reply)
                 return Unit((), lambda _states: outcome), cell
@@ -233,10 +235,15 @@ class Intake:
 
     def _settle(self, waiting: Waiting, result: Outcome | Exception) -> None:
         self._bytes -= waiting.size
-        if waiting.cell is not None and isinstance(result, Outcome):
-            waiting.cell.number += len(result.events)
-        if waiting.answer is not None:
+        if waiting.answer is None:
+            return
+        if not isinstance(result, Outcome):
             self._tell(waiting, _worded(result))
+            return
+        if waiting.cell is not None:
+            waiting.cell.number += len(result.events)
+        reply = result.reply
+        self._tell(waiting, reply if isinstance(reply, Reply) else _worded(result))
 
     def _tell(self, waiting: Waiting, settled: Reply | Refusal) -> None:
         """Answer, once. One connection's fault must not keep the others from their answers."""

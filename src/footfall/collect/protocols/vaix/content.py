@@ -58,7 +58,8 @@ class Reading(msgspec.Struct, gc=False):
 
 _contents = msgspec.json.Decoder(Content)
 
-Checks = tuple[tuple[str, "Callable[[Any], str | None]"], ...]
+Checks = tuple[tuple[str, bool, Callable[[Any], str | None]], ...]
+"""Name of a field in `data`, whether it must be there, and its rule."""
 
 
 class Rules:
@@ -71,26 +72,30 @@ class Rules:
         self._checks: dict[str, Checks] = {}
 
     def sound(self, content: Content) -> bool:
-        """Whether nothing is wrong; what else would be wrong is `read`'s to say."""
+        """Whether nothing is wrong; what is wrong otherwise is `read`'s to say."""
         checks = self._checks.get(content.event_type)
-        if checks is None:
-            paths = required(content.event_type, self.vaix)
-            if paths is None or any(path not in RULES for path in paths):
-                return False
-            checks = self._checks[content.event_type] = tuple((path, RULES[path]) for path in paths)
+        if checks is None and (checks := self._checks_of(content.event_type)) is None:
+            return False
         data = content.data
-        for name, check in checks:
-            if check(data.get(name)) is not None:
+        for name, needed, check in checks:
+            if (needed or name in data) and check(data.get(name)) is not None:
                 return False
         user_id = content.user_id
-        if user_id is not None and (
-            type(user_id) is not str or not 0 < len(user_id) <= USER_ID_CHARACTERS
-        ):
-            return False
-        for name in OPTIONAL.get(content.event_type, POSITION):
-            if name in data and RULES[name](data[name]) is not None:
-                return False
-        return True
+        return user_id is None or (type(user_id) is str and 0 < len(user_id) <= USER_ID_CHARACTERS)
+
+    def _checks_of(self, event_type: str) -> Checks | None:
+        """None for types that are not known, or need fields without rules of their own."""
+        paths = required(event_type, self.vaix)
+        if paths is None or any(path not in RULES for path in paths):
+            return None
+        optional = [path for path in OPTIONAL.get(event_type, POSITION) if path not in paths]
+        checks = tuple(
+            (path, needed, RULES[path])
+            for needed, some in ((True, paths), (False, optional))
+            for path in some
+        )
+        self._checks[event_type] = checks
+        return checks
 
 
 def read(body: bytes, limits: Limits, rules: Rules) -> Reading:
