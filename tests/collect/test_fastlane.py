@@ -477,6 +477,23 @@ def test_a_fault_of_the_edge_itself_is_said_and_not_hidden():
     assert any("reading a request failed" in str(entry) for entry in served.logged)
 
 
+def test_a_fault_in_handling_holds_nothing_up():
+    with Served() as served, served.connect() as client:
+        handle = served.endpoint.handle
+
+        def fail_once(*args, **kwargs):
+            served.endpoint.handle = handle
+            raise RuntimeError("somewhere in our own code")
+
+        for _ in range(3):  # read by the parser first, then known
+            served.endpoint.handle = fail_once
+            client.send(post(b"1") + post(b"2"))
+            assert [client.answer().status for _ in range(2)] == [500, 200]
+    assert served.stored() == ["2"] * 3
+    assert [entry["event"] for entry in served.logged] == ["handling a request failed"] * 3
+    assert served.faults == []
+
+
 # Addresses
 
 

@@ -449,7 +449,12 @@ class FastLane(HttpToolsProtocol):
             head.memo,
         )
         turn.body = b""
-        self.endpoint.handle(head.match, request, turn.respond, oversized=turn.oversized)
+        try:
+            self.endpoint.handle(head.match, request, turn.respond, oversized=turn.oversized)
+        except Exception:
+            # Ours, not the client's; unanswered it would hold up all that comes behind it.
+            log.exception("handling a request failed")
+            turn.respond(framing.FAULT)
 
     # Answers, in order
 

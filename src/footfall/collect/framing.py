@@ -18,6 +18,8 @@ STATUS_LINES = {
 WITHOUT_BODY = {204, 304}
 PLAIN: HeaderPairs = (("Content-Type", "text/plain; charset=utf-8"),)
 
+FAULT = Reply(500, b"An unexpected fault; the server's log says more.\n", PLAIN)
+
 
 def encode(reply: Reply, method: str, keep_alive: bool, date: bytes) -> bytes:
     """An answer, whole."""
