@@ -72,6 +72,13 @@ class DataDirectoryForeign(FootfallError):
     remedy = "Choose an empty or a new directory with --data."
 
 
+class NotStarted(FootfallError):
+    """A process of the server ended before it could do its work."""
+
+    code = "F207"
+    remedy = "Its own lines of the log, above, say why. Mend that and start again."
+
+
 class JournalUnavailable(FootfallError):
     """The journal cannot commit now; what was asked was not acknowledged."""
 

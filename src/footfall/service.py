@@ -54,6 +54,8 @@ class LocalService:
         self._lake = lake
         self._loader = loader
         self._settings = settings
+        self.sources = settings.sources
+        """Replaced whole on reload."""
         self._addresses = addresses
         self._started = time.time()
 
@@ -121,7 +123,7 @@ class LocalService:
             **({"uptime_s": round(time.time() - self._started)} if self._addresses else {}),
             "data": str(self._data.path),
             "disk_free_bytes": free,
-            "sources": [source.id for source in self._settings.sources],
+            "sources": [source.id for source in self.sources],
             "journal": journal,
             "lake": lake,
         }

@@ -29,14 +29,14 @@ from types import FrameType
 from typing import Any
 
 from footfall.data import DataDirectory
-from footfall.errors import AddressInUse, DataDirectoryInUse, FootfallError
+from footfall.errors import AddressInUse, DataDirectoryInUse, FootfallError, NotStarted
 from footfall.settings import Settings
 
 CHILD_COMMAND = (sys.executable, "-m", "footfall.app")
 """What starts a child; its orders follow as one argument."""
 JOURNAL_FAILED = 75
 """A child's exit code when the journal must be verified before anybody writes to it again."""
-NOT_STARTED = 1
+CHILD_FAILED = 1
 """A child's exit code when it met what it told in words; at the first start nothing goes on."""
 RESTART_SECONDS = (0.0, 0.5, 1.0, 2.0, 5.0)
 """Waits before a child is started again, longer each time it fails soon after its start."""
@@ -207,7 +207,7 @@ class Supervisor:
             start_new_session=True,
         )
         if process.returncode != 0:
-            raise FootfallError("The journal could not be opened; the lines above say why.")
+            raise NotStarted("The journal could not be opened.")
 
     def _supervise(self) -> int:
         announced = False
@@ -224,7 +224,7 @@ class Supervisor:
                 announced = True
                 self._announce()
             if not announced and time.monotonic() - begun > START_SECONDS:
-                raise FootfallError("The processes did not become ready; the lines above say why.")
+                raise NotStarted(f"Not every process was ready within {START_SECONDS:.0f} s.")
         return 0
 
     def _look_at(self, child: Child, *, first: bool) -> None:
@@ -239,8 +239,8 @@ class Supervisor:
         self._put_off(child, "ended", code=code)
         if code == JOURNAL_FAILED:
             self._restart_all()
-        elif code == NOT_STARTED and first:
-            raise FootfallError(f"The {child.name} could not start; the lines above say why.")
+        elif code == CHILD_FAILED and first:
+            raise NotStarted(f"The {child.name} could not start.")
 
     def _look_whether_ready(self, child: Child) -> None:
         if child.ready_fd < 0 or not select.select([child.ready_fd], [], [], 0)[0]:

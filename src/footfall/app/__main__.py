@@ -18,7 +18,7 @@ from footfall.app.child import Process, die_with_parent
 from footfall.data import DataDirectory
 from footfall.errors import FootfallError
 from footfall.journal.engines.local import LocalJournal
-from footfall.supervisor import NOT_STARTED
+from footfall.supervisor import CHILD_FAILED
 
 log = structlog.get_logger("footfall")
 
@@ -75,9 +75,9 @@ def main(argument: str) -> int:
         return CHILDREN[role](Process(parameters))
     except FootfallError as fault:
         log.error("ended", error=str(fault), code=fault.code, remedy=fault.remedy)  # noqa: TRY400 - in words
-    except Exception:
-        log.exception("ended")
-    return NOT_STARTED
+    except Exception as fault:
+        log.exception("ended", error=str(fault))  # no request is served up here
+    return CHILD_FAILED
 
 
 if __name__ == "__main__":

@@ -19,10 +19,10 @@ from footfall.collect.ids import EventIds
 from footfall.collect.intake import Intake
 from footfall.collect.keysets import KeySets, locations
 from footfall.collect.proxies import Proxies
-from footfall.collect.server import adopt, collector_server
+from footfall.collect.server import CollectorServer, adopt, collector_server
 from footfall.collect.slowlane import SlowLane
 from footfall.collect.sources import Sources
-from footfall.errors import FootfallError
+from footfall.errors import SettingsError
 from footfall.journal.engines.local import LocalJournal
 from footfall.metrics import Tally
 from footfall.settings import Settings
@@ -60,6 +60,8 @@ async def collector(process: Process) -> int:
         flush_metrics=tally.flush,
     )
     uvicorn = collector_server(slow.app(), fast_lane(endpoint, limits, proxies, uuid4), server)
+
+    _load_certificate(uvicorn)
 
     def stop() -> None:
         uvicorn.should_exit = True
@@ -103,5 +105,13 @@ def _countries(path: str | None) -> Any:
 
     try:
         return maxminddb.open_database(path)
-    except (OSError, ValueError) as fault:
-        raise FootfallError(f"server.geoip: {path} is no MaxMind database: {fault}") from fault
+    except (OSError, ValueError, maxminddb.InvalidDatabaseError) as fault:
+        raise SettingsError(f"server.geoip: {path} is no MaxMind database: {fault}") from fault
+
+
+def _load_certificate(uvicorn: CollectorServer) -> None:
+    """Before anybody is told that requests are taken."""
+    try:
+        uvicorn.config.load()
+    except OSError as fault:  # TLS's own faults are of this kind
+        raise SettingsError(f"server.tls_certificate, server.tls_key: {fault}") from fault

@@ -57,7 +57,8 @@ async def worker(process: Process) -> int:
         stop, failed = asyncio.Event(), asyncio.Event()
 
         def reload() -> None:
-            sources[:] = process.settings().sources
+            service.sources = process.settings().sources
+            sources[:] = service.sources
 
         async def tick() -> None:
             while not stop.is_set():
