@@ -141,9 +141,7 @@ class LocalJournal:
     # The seven methods.
 
     async def transact(self, units: Sequence[Unit]) -> Sequence[Outcome | Exception]:
-        self._require_open()
-        # To its end, whoever waits for it: half a commit would leave the lock held.
-        return await asyncio.shield(asyncio.ensure_future(self._transact(units)))
+        return await self._transact(units)
 
     async def get(self, keys: Sequence[str]) -> States:
         return await self._in(self._reader, self._get, keys)
@@ -185,12 +183,20 @@ class LocalJournal:
     # Threads.
 
     async def _on_committer(self, work: Callable[[Any], T], argument: Any) -> T:
-        """Run on the one thread that commits, in the order of the calls."""
+        """Run on the one thread that commits, in the order of the calls.
+
+        Whoever is cancelled meanwhile still waits for the end of it: the thread works on what
+        the lock protects.
+        """
         self._require_open()
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
         self._jobs.put((work, argument, loop, future))
-        return await future
+        try:
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            await asyncio.wait([future])
+            raise
 
     async def _in(self, pool: ThreadPoolExecutor, work: Callable[..., T], *arguments: Any) -> T:
         self._require_open()

@@ -22,6 +22,7 @@ from footfall.model import Micros
 
 _SLOT = struct.Struct("<QQQQQQI")
 _CRC = struct.Struct("<I")
+_SLOT_BYTES = _SLOT.size + _CRC.size
 _SIZE = 4096
 _PLACES = (0, 2048)
 
@@ -65,6 +66,8 @@ class TipFile:
             self._map = mmap.mmap(fd, _SIZE)
         finally:
             os.close(fd)
+        self._seen: tuple[bytes, int, Tip] = (b"", 0, Tip(0, 0, 0, 0, 0))
+        """The bytes of both slots as they were last found whole, and what they say."""
 
     def close(self) -> None:
         self._map.close()
@@ -89,15 +92,24 @@ class TipFile:
         counter = self._newest()[0] + 1
         packed = _SLOT.pack(counter, *tip)
         place = _PLACES[counter % 2]
-        self._map[place : place + _SLOT.size + _CRC.size] = packed + _CRC.pack(value(packed))
+        self._map[place : place + _SLOT_BYTES] = packed + _CRC.pack(value(packed))
 
     def _newest(self) -> tuple[int, Tip]:
-        newest, fields = 0, (0, 0, 0, 0, 0, 0)
-        for place in _PLACES:
-            slot = self._map[place : place + _SLOT.size + _CRC.size]
-            packed = slot[: _SLOT.size]
-            (crc,) = _CRC.unpack_from(slot, _SLOT.size)
-            counter, *rest = _SLOT.unpack(packed)
-            if counter > newest and value(packed) == crc:
-                newest, fields = counter, tuple(rest)
-        return newest, Tip(*fields)
+        slots = [self._map[place : place + _SLOT_BYTES] for place in _PLACES]
+        both = slots[0] + slots[1]
+        seen, counter, tip = self._seen
+        if both != seen:
+            counter, tip = _newest_of(slots)
+            self._seen = (both, counter, tip)
+        return counter, tip
+
+
+def _newest_of(slots: list[bytes]) -> tuple[int, Tip]:
+    newest, fields = 0, (0, 0, 0, 0, 0, 0)
+    for slot in slots:
+        packed = slot[: _SLOT.size]
+        (crc,) = _CRC.unpack_from(slot, _SLOT.size)
+        counter, *rest = _SLOT.unpack(packed)
+        if counter > newest and value(packed) == crc:
+            newest, fields = counter, tuple(rest)
+    return newest, Tip(*fields)
