@@ -28,6 +28,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from footfall.console.token import VARIABLE, console_token
 from footfall.data import DataDirectory
 from footfall.errors import AddressInUse, DataDirectoryInUse, FootfallError, NotStarted
 from footfall.settings import Settings
@@ -98,6 +99,7 @@ class Supervisor:
         self._overrides = overrides
         self._say = say
         self._reread = reread
+        self._console_token = console_token(os.environ)
         self._data = DataDirectory.create(settings.server.data)
         self._asked = Asked()
         self._sockets: dict[str, socket.socket] = {}
@@ -183,13 +185,20 @@ class Supervisor:
                 [*CHILD_COMMAND, json.dumps(parameters)],
                 stdin=subprocess.DEVNULL,
                 pass_fds=(listening.fileno(), self._alive_read, ready_write, self._lock_fd),
-                env={**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(self._data.metrics)},
+                env=self._environment(child),
                 start_new_session=True,  # Ctrl+C reaches the supervisor, which ends them in order
             )
         except OSError as fault:  # no memory or no process left: that may pass
             self._put_off(child, f"not started: {fault.strerror}")
         finally:
             os.close(ready_write)
+
+    def _environment(self, child: Child) -> dict[str, str]:
+        """Ours, and for the worker alone the console's token."""
+        own = {"PROMETHEUS_MULTIPROC_DIR": str(self._data.metrics)}
+        if child.role == "worker":
+            own[VARIABLE] = self._console_token
+        return {name: text for name, text in os.environ.items() if name != VARIABLE} | own
 
     def _recover(self) -> None:
         """Verify the journal in a process of its own, before any child opens it."""
@@ -359,7 +368,8 @@ class Supervisor:
     def _announce(self) -> None:
         tracking = _url(self._settings, "collector", self._sockets["collector"])
         console = _url(self._settings, "worker", self._sockets["worker"])
-        self._tell(f"Footfall accepts requests on {tracking}, console on {console}")
+        address = f"{console}/console?token={self._console_token}"
+        self._tell(f"Footfall accepts requests on {tracking}, console on {address}")
 
     def _tell(self, text: str) -> None:
         """Whoever started the server may have stopped listening; that must not end it."""

@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 import structlog
 
 from footfall.collect import protocols
+from footfall.console.token import VARIABLE
 from footfall.data import DataDirectory
 from footfall.errors import FootfallError
 from footfall.settings import Settings, load
@@ -28,6 +29,8 @@ class Process:
         self._parameters = parameters
         self.data = DataDirectory.open(parameters["data"])
         self.addresses: Mapping[str, str] = parameters["addresses"]
+        self.console_token = os.environ.pop(VARIABLE, "")
+        """The worker's only."""
 
     def settings(self) -> Settings:
         given = self._parameters

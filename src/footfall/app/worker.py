@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import structlog
 
 from footfall.app.child import Process, background, on_signals
+from footfall.console.server import serve_console
 from footfall.control.server import serving
 from footfall.data import DataDirectory
 from footfall.errors import FootfallError, JournalFailed, JournalUnavailable
@@ -92,6 +94,14 @@ async def worker(process: Process) -> int:
                 measure,
                 lambda: loader.follow(stop),
                 lambda: maintenance.follow(stop),
+                lambda: serve_console(
+                    socket.socket(fileno=process.socket_fd()),
+                    stop,
+                    lake=lake,
+                    service=service,
+                    server=settings.server,
+                    token=process.console_token,
+                ),
                 grace=LAST_WORK_SECONDS,
             ),
         ):

@@ -1,0 +1,103 @@
+"""Values in the words and figures that people read: numbers, sizes, ages, times, JSON.
+
+All times are UTC. Escaping is the templates' matter.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+CELL_CHARACTERS = 2_000
+_UNITS = ("kB", "MB", "GB", "TB")
+
+
+def number(value: float | None) -> str:
+    """1234567 as "1,234,567"."""
+    return "-" if value is None else f"{value:,}"
+
+
+def size(value: float) -> str:
+    """Bytes in decimal units: "12.3 MB"."""
+    if value < 1000:
+        return f"{value:.0f} B"
+    for unit in _UNITS:
+        value /= 1000
+        if value < 999.5 or unit == _UNITS[-1]:
+            return f"{value:.1f} {unit}" if value < 99.95 else f"{value:.0f} {unit}"
+    raise AssertionError
+
+
+def span(seconds: float) -> str:
+    """A duration in its two largest units: "1 h 05 min", "12.3 s"."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02} s"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes:02} min"
+    days, hours = divmod(hours, 24)
+    return f"{days} d {hours} h"
+
+
+def every(seconds: int) -> str:
+    """What something is counted by: "minute", "30 minutes", "3 hours"."""
+    if seconds == 60:
+        return "minute"
+    return f"{seconds // 60} minutes" if seconds < 3600 else f"{seconds // 3600} hours"
+
+
+def moment(value: datetime) -> str:
+    """To the millisecond: "2026-01-31 18:30:05.123"."""
+    return value.isoformat(" ", "milliseconds").removesuffix("+00:00")
+
+
+def iso(value: datetime) -> str:
+    """For machines, whole."""
+    return value.isoformat().replace("+00:00", "Z")
+
+
+def clock(value: datetime) -> str:
+    return value.strftime("%H:%M")
+
+
+def pretty(value: msgspec.Raw | bytes) -> str:
+    """JSON over several lines; as it is where it is no JSON that is understood here."""
+    raw = bytes(value)
+    try:
+        return msgspec.json.format(raw, indent=2).decode()
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return raw.decode("utf-8", "replace")
+
+
+def cell(value: Any) -> str:
+    """A value of anybody's query, on one line if it can be, and cut where it is long."""
+    if isinstance(value, datetime):
+        moment_text = value.replace(tzinfo=None).isoformat(" ")
+        text = moment_text if value.tzinfo in (None, UTC) else f"{moment_text} {value.tzinfo}"
+    elif isinstance(value, bool):
+        text = "true" if value else "false"
+    elif isinstance(value, dict | list | tuple):
+        text = _as_json(value)
+    elif isinstance(value, bytes):
+        text = f"0x{value[:CELL_CHARACTERS].hex()}"
+    else:
+        text = str(value)
+    return text if len(text) <= CELL_CHARACTERS else text[:CELL_CHARACTERS] + "…"
+
+
+def _as_json(value: Any) -> str:
+    try:
+        return msgspec.json.encode(value, enc_hook=str).decode()
+    except (TypeError, ValueError):
+        return str(value)
+
+
+FILTERS = {
+    shown.__name__: shown for shown in (number, size, span, moment, iso, clock, pretty, cell, every)
+}
+"""For the templates, by these names."""
