@@ -17,16 +17,16 @@ from running import PATIENCE, eventually, query
 LOST = (OSError, asyncio.IncompleteReadError)
 
 
-def vaix(number, *, key="dev-key", user="visitor", close=False, extra=""):
+def vaix(number, *, key="dev-key", padding=0):
     """A click whose `data.event_id` is the number, as bytes to send."""
     body = json.dumps({
-        "event_type": "clicks:event", "user_id": user,
-        "data": {"page": "/home", "location": "widget:recommended", "event_id": str(number)},
+        "event_type": "clicks:event", "user_id": "visitor",
+        "data": {"page": "/home", "location": "widget:recommended", "event_id": str(number),
+                 "padding": "x" * padding},
     }).encode()  # fmt: skip
     return (
         f"POST /api/tracker/events HTTP/1.1\r\nHost: t.example\r\nAuthorization: Bearer {key}\r\n"
         "x-vaix-client-id: demo\r\nContent-Type: application/json\r\n"
-        f"{'Connection: close' + chr(13) + chr(10) if close else ''}{extra}"
         f"Content-Length: {len(body)}\r\n\r\n"
     ).encode() + body
 
@@ -43,7 +43,7 @@ async def read_answer(reader):
 class Load:
     """Clients in a thread of their own, from `with` to its end."""
 
-    def __init__(self, port, *, clients=8, pause=0.002):
+    def __init__(self, port, *, clients=8, pause=0.002, padding=0):
         self.port = port
         """May be changed while they run: who connects anew takes the new one."""
         self.sent = {}
@@ -55,6 +55,7 @@ class Load:
         """Heads of the answers that were not 204."""
         self._clients = clients
         self._pause = pause
+        self._padding = padding
         self._numbers = itertools.count()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()))
@@ -104,7 +105,7 @@ class Load:
         while not self._stop.is_set():
             number = next(self._numbers)
             self.sent[number] = float("inf")  # perhaps in part
-            writer.write(vaix(number))
+            writer.write(vaix(number, padding=self._padding))
             await writer.drain()
             self.sent[number] = time.monotonic()
             status, head = await read_answer(reader)

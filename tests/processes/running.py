@@ -19,7 +19,7 @@ FOOTFALL = (sys.executable, "-m", "footfall.cli")
 HERE = Path(__file__).parent
 LINE = re.compile(
     r"Footfall accepts requests on (https?)://127\.0\.0\.1:(\d+), "
-    r"console on http://127\.0\.0\.1:\d+\n"
+    r"console on http://127\.0\.0\.1:\d+\S*\n"
 )
 PATIENCE = 60
 """Seconds after which something that should come about has not."""
@@ -33,6 +33,7 @@ def patched(patch):
 
 class Child(NamedTuple):
     pid: int
+    started: int
     name: str
 
 
@@ -51,12 +52,19 @@ def eventually(look, what, seconds=PATIENCE):
     return found
 
 
-def is_alive(pid):
-    """Whether a process runs; one that has ended and waits to be looked at does not."""
+def process_status(pid):
+    """State, parent and start of a process; None where there is none of that number."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
-        return False
+        return None
+    return fields[0], int(fields[1]), int(fields[19])
+
+
+def is_alive(child):
+    """Whether it still runs: the same process, not a later one that was given its number."""
+    status = process_status(child.pid)
+    return status is not None and status[0] != "Z" and status[2] == child.started
 
 
 class Running:
@@ -93,7 +101,7 @@ class Running:
         found = LINE.fullmatch(line)
         assert found, line + self.log_text()
         self.scheme, self.port = found[1], int(found[2])
-        self.known |= {child.pid for child in self.children()}
+        self.children()
         return self
 
     @property
@@ -103,19 +111,20 @@ class Running:
     def children(self):
         """Its child processes that were started and have not ended."""
         found = []
-        for entry in Path("/proc").iterdir():
-            with contextlib.suppress(OSError, IndexError, ValueError):
-                stat = (entry / "stat").read_text().rpartition(")")[2].split()
-                if entry.name.isdecimal() and int(stat[1]) == self.pid and stat[0] != "Z":
+        for entry in Path("/proc").glob("[0-9]*"):
+            status = process_status(entry.name)
+            if status and status[1] == self.pid and status[0] != "Z":
+                with contextlib.suppress(OSError, IndexError, ValueError):
                     orders = (entry / "cmdline").read_bytes().split(b"\0")[-2]
-                    found.append(Child(int(entry.name), json.loads(orders)["name"]))
-        self.known |= {child.pid for child in found}
+                    name = json.loads(orders)["name"]
+                    found.append(Child(int(entry.name), status[2], name))
+        self.known.update(found)
         return sorted(found, key=lambda child: child.name)
 
     def child(self, name):
         """The process id of a child, once it runs."""
         return eventually(
-            lambda: next((pid for pid, known in self.children() if known == name), None), name
+            lambda: next((c.pid for c in self.children() if c.name == name), None), name
         )
 
     def signal(self, number):
@@ -145,8 +154,8 @@ class Running:
         self.process.stdout.close()
         with contextlib.suppress(AssertionError):
             eventually(lambda: not any(map(is_alive, self.known)), "the children end", 10)
-        for pid in filter(is_alive, self.known):
-            os.kill(pid, signal.SIGKILL)
+        for child in filter(is_alive, self.known):
+            os.kill(child.pid, signal.SIGKILL)
 
     def log_text(self):
         return self.log_file.read_text()

@@ -61,7 +61,7 @@ def test_all_die_with_the_supervisor_and_the_next_start_follows_at_once(start):
         children = server.children()
         server.kill()
         second = start()  # on the same directory, at once
-        assert not any(is_alive(child.pid) for child in children)
+        assert not any(map(is_alive, children))
         load.port = second.port
         load.wait_for(200)
     load.check(second.data)
