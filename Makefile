@@ -33,7 +33,7 @@ check: $(BIN)/.dev  ## what to run all day: style, types, fast tests
 	$(BIN)/ruff check src tests bench
 	$(BIN)/ruff format --check src tests bench
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -q -m "not slow and not long"
+	$(BIN)/python -m pytest -q -n 2 -m "not slow and not long"
 
 format: $(BIN)/.dev
 	$(BIN)/ruff check --fix-only --quiet src tests bench

@@ -29,6 +29,11 @@ from footfall.settings import Limits
 OTHER = "https://other.example"
 
 
+def gzipped(data):
+    """The same bytes every time: gzip would put the time in."""
+    return gzip.compress(data, mtime=0)
+
+
 class Edge:
     """An endpoint with everything behind it, in memory."""
 
@@ -290,7 +295,7 @@ def told_body(reply):
 
 @pytest.mark.parametrize("encoding", ["gzip", "x-gzip", " GZIP "])
 def test_gzip(encoding):
-    reply = Edge().ask(body=gzip.compress(b"hello"), content_encoding=encoding)
+    reply = Edge().ask(body=gzipped(b"hello"), content_encoding=encoding)
     assert told_body(reply) == "hello"
 
 
@@ -305,12 +310,12 @@ def test_as_it_is(encoding):
         ("gzip", b""),
         ("gzip", b"hello"),
         ("gzip", zlib.compress(b"hello")),
-        ("gzip", gzip.compress(b"hello") + b"trailing"),
-        ("gzip", gzip.compress(b'{"a":1}') + gzip.compress(b'{"b":2}')),
-        ("gzip", gzip.compress(b"hello")[:-8] + bytes(8)),
+        ("gzip", gzipped(b"hello") + b"trailing"),
+        ("gzip", gzipped(b'{"a":1}') + gzipped(b'{"b":2}')),
+        ("gzip", gzipped(b"hello")[:-8] + bytes(8)),
         ("deflate", zlib.compress(b"hello")),
         ("br", b"hello"),
-        ("gzip, gzip", gzip.compress(gzip.compress(b"hello"))),
+        ("gzip, gzip", gzipped(gzipped(b"hello"))),
     ],
 )
 def test_what_is_not_one_gzip_body(encoding, body):
@@ -321,7 +326,7 @@ def test_what_is_not_one_gzip_body(encoding, body):
 
 
 def test_gzip_cut_short_anywhere():
-    body = gzip.compress(b"hello, hello, hello", mtime=0)
+    body = gzipped(b"hello, hello, hello")
     for at in range(len(body)):
         assert Edge().ask(body=body[:at], content_encoding="gzip").status == 400
 
@@ -330,9 +335,9 @@ def test_a_gzip_bomb_is_stopped_at_the_limit():
     def status(body):
         return Edge(body_bytes=100_000).ask(body=body, content_encoding="gzip").status
 
-    assert status(gzip.compress(bytes(50_000_000))) == 413
-    assert status(gzip.compress(b"y" * 100_000)) == 200
-    assert status(gzip.compress(b"y" * 100_001)) == 413
+    assert status(gzipped(bytes(50_000_000))) == 413
+    assert status(gzipped(b"y" * 100_000)) == 200
+    assert status(gzipped(b"y" * 100_001)) == 413
 
 
 # Refusals
