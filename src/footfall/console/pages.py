@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
@@ -27,6 +28,7 @@ from footfall.console.answers import (
     PERIODS,
     REJECT_FILTERS,
     Answers,
+    Row,
     equal,
     read_query,
 )
@@ -44,6 +46,8 @@ if TYPE_CHECKING:
 TEMPLATES = Path(__file__).parent / "templates"
 SQL_ROWS = 500
 """Most rows of a query that the page shows; a download has all of them."""
+TICK_BYTES = 64
+"""No more than this in the journal is a tick, and no event that waits to be loaded."""
 NAVIGATION = (
     ("overview", "Overview", ROOT),
     ("events", "Events", f"{ROOT}/events"),
@@ -83,6 +87,7 @@ class Pages:
             overview=overview,
             chart=chart(overview.bins, overview.start, overview.bin_s),
             periods=PERIODS,
+            tick_bytes=TICK_BYTES,
             now=datetime.now(UTC),
         )
 
@@ -123,7 +128,6 @@ class Pages:
                 404,
                 "No such session",
                 "No event has this session. It may not be loaded yet, or retention has deleted it.",
-                again=True,
             )
         return await self.render(
             "session.html",
@@ -158,11 +162,11 @@ class Pages:
         )
 
     async def message(
-        self, status: int, title: str, text: str, *, remedy: str = "", again: bool = False
+        self, status: int, title: str, text: str, *, remedy: str = "", shut: bool = False
     ) -> Response:
-        """A page that says why there is no other; `again` offers to look once more."""
+        """A page that says why there is no other; `shut`: nor any other yet."""
         return await self.render(
-            "message.html", status, page="", title=title, text=text, remedy=remedy, again=again
+            "message.html", status, page="", title=title, text=text, remedy=remedy, shut=shut
         )
 
     async def told(self, fault: Exception) -> Response:
@@ -190,9 +194,22 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        environment.filters.update(words.FILTERS)
+        environment.filters.update(words.FILTERS, carried_session=_carried_session)
         environment.globals.update(root=ROOT, navigation=NAVIGATION, version=__version__, url=_url)
         return environment
+
+
+class _Carried(msgspec.Struct):
+    jay_session_id: str | None = None
+
+
+def _carried_session(row: Row) -> str | None:
+    """The Jay session that an event of another session, or of none, was sent in."""
+    try:
+        carried = msgspec.json.decode(row["properties"] or b"{}", type=_Carried).jay_session_id
+    except msgspec.DecodeError:
+        return None
+    return None if (row["protocol"], row["session_id"]) == ("jay", carried) else carried
 
 
 def _url(path: str, **params: str | None) -> str:

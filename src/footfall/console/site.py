@@ -107,7 +107,7 @@ class _Shown:
             response = refusal(status, text, remedy)
         else:
             response = await self._pages.message(
-                status, title, text, remedy=remedy, again=status == 401
+                status, title, text, remedy=remedy, shut=status == 401
             )
         response.headers.update(headers or {})
         return response

@@ -30,10 +30,12 @@ def size(value: float) -> str:
     raise AssertionError
 
 
-def span(seconds: float) -> str:
-    """A duration in its two largest units: "1 h 05 min", "12.3 s"."""
+def span(seconds: float, digits: int = 1) -> str:
+    """A duration in its two largest units: "1 h 05 min", "12.3 s"; seconds alone with `digits`."""
+    if seconds < 0:
+        return f"-{span(-seconds, digits)}"
     if seconds < 60:
-        return f"{seconds:.1f} s"
+        return f"{seconds:.{digits}f} s"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:
         return f"{minutes} min {rest:02} s"
