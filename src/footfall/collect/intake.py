@@ -183,7 +183,11 @@ class Intake:
             self._arrived.set()
 
     async def run(self) -> None:
-        """Commit group after group until cancelled."""
+        """Commit group after group until cancelled.
+
+        Where the next group waits already, it begins to be made durable before the one before it
+        is answered: the disk and the answers then take their time together.
+        """
         sweeper = asyncio.create_task(self._sweep())
         try:
             while True:
@@ -191,7 +195,14 @@ class Intake:
                     self._idle.set()
                     self._arrived.clear()
                     await self._arrived.wait()
-                await self._commit()
+                results = await self._commit(group := self._next_group())
+                while self._queue and self.failed is None:
+                    following = self._next_group()
+                    committing = asyncio.ensure_future(self._commit(following))
+                    await asyncio.sleep(0)  # it gets as far as it can without the disk
+                    self._settle_all(group, results)
+                    group, results = following, await committing
+                self._settle_all(group, results)
         finally:
             sweeper.cancel()
 
@@ -199,10 +210,14 @@ class Intake:
         """Returns when nothing waits any more."""
         await self._idle.wait()
 
-    async def _commit(self) -> None:
-        group = self._in_flight = list(itertools.islice(self._queue, self._limits.group_requests))
+    def _next_group(self) -> list[Waiting]:
+        group = list(itertools.islice(self._queue, self._limits.group_requests))
         for _ in group:
             self._queue.popleft()
+        return group
+
+    async def _commit(self, group: list[Waiting]) -> Sequence[Outcome | Exception]:
+        self._in_flight = group
         started = time.perf_counter()
         results: Sequence[Outcome | Exception]
         try:
@@ -220,7 +235,9 @@ class Intake:
             self._said = ""
         COMMIT_SECONDS.observe(time.perf_counter() - started)
         GROUP_REQUESTS.observe(len(group))
-        self._in_flight = []
+        return results
+
+    def _settle_all(self, group: list[Waiting], results: Sequence[Outcome | Exception]) -> None:
         for waiting, result in zip(group, results, strict=True):
             self._settle(waiting, result)
         QUEUED.set(len(self._queue))
