@@ -23,9 +23,10 @@ import structlog
 import uvloop
 
 from footfall.collect.agents import Agent
+from footfall.collect.connection import sweep
 from footfall.collect.endpoint import Endpoint
 from footfall.collect.enrich import Enricher, Tools
-from footfall.collect.fastlane import fast_lane, sweep
+from footfall.collect.fastlane import fast_lane
 from footfall.collect.ids import EventIds
 from footfall.collect.intake import Intake
 from footfall.collect.proxies import Proxies

@@ -17,7 +17,8 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import Server, ServerState
 
-from footfall.collect.fastlane import FastLane, Turn
+from footfall.collect.connection import Connection, Turn
+from footfall.collect.fastlane import FastLane
 
 PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
 
@@ -67,7 +68,7 @@ def test_the_class_is_made_as_uvicorn_makes_it():
 def test_methods_that_are_extended_or_called(method, takes):
     assert parameters(getattr(HttpToolsProtocol, method)) == takes
     if method not in {"on_url", "_unset_keepalive_if_required"}:
-        assert method in vars(FastLane)
+        assert method in {**vars(Connection), **vars(FastLane)}
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,10 @@ import structlog
 from footfall.app.child import Process, background, on_signals
 from footfall.collect import protocols
 from footfall.collect.agents import parser
+from footfall.collect.connection import sweep
 from footfall.collect.endpoint import Endpoint
 from footfall.collect.enrich import Enricher, Tools
-from footfall.collect.fastlane import fast_lane, sweep
+from footfall.collect.fastlane import fast_lane
 from footfall.collect.ids import EventIds
 from footfall.collect.intake import Intake
 from footfall.collect.keysets import KeySets, locations
