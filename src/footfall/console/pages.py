@@ -99,7 +99,7 @@ class Pages:
             page="events",
             events=page,
             columns=EVENTS.columns,
-            link=_links(request.query_params),
+            link=_Link(request.query_params),
             sql=_as_sql("events", wanted.filters),
             **_form(request.query_params, EVENT_FILTERS),
         )
@@ -111,7 +111,7 @@ class Pages:
             "rejects.html",
             page="rejects",
             rejects=page,
-            link=_links(request.query_params),
+            link=_Link(request.query_params),
             sql=_as_sql("rejects", wanted.filters),
             **_form(request.query_params, REJECT_FILTERS),
         )
@@ -134,7 +134,7 @@ class Pages:
             page="session",
             found=found,
             columns=EVENTS.columns,
-            link=_links(request.query_params),
+            link=_Link(request.query_params),
             goes_on=wanted.cursor is not None,
         )
 
@@ -218,8 +218,8 @@ def _url(path: str, **params: str | None) -> str:
     return f"{ROOT}{path}?{query}" if query else f"{ROOT}{path}"
 
 
-class _links:  # noqa: N801 - called in templates as a function
-    """`link(before="…")`: the query of this page with some parameters changed."""
+class _Link:
+    """`link(before="…")` in a template: the query of this page with some parameters changed."""
 
     def __init__(self, params: Mapping[str, str]) -> None:
         self._params = dict(params)
