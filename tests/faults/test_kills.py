@@ -74,6 +74,7 @@ def test_the_worker(start, chance, times):
         load.wait_for(50)
         load.stop()
         assert set(load.answers.values()) == {204}, "collecting was disturbed"
+        eventually(lambda: not server.status()["lake"]["behind_bytes"], "all is loaded")
     load.check(server.data)
     assert len(server.log("child ended")) == times
 

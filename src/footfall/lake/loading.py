@@ -32,10 +32,13 @@ MARK_EVERY: Micros = 600 * 1_000_000
 """How often a time of the journal is noted beside its position."""
 BAD_LINE_KEPT = 65_536
 """How much of a line that cannot be loaded is kept, in characters."""
+BETWEEN_RECORDS = "\x1e"
+"""Stands between the records' texts; JSON has no control characters but escaped ones."""
 SPLIT_LINES = """
     SELECT position, committed_at, unnest(string_split(lines, chr(10))) AS line
-    FROM (SELECT unnest($1::BIGINT[]) AS position, unnest($2::BIGINT[]) AS committed_at,
-                 unnest($3::VARCHAR[]) AS lines)
+    FROM (SELECT unnest(string_split($1, ',')::BIGINT[]) AS position,
+                 unnest(string_split($2, ',')::BIGINT[]) AS committed_at,
+                 unnest(string_split($3, chr(30))) AS lines)
 """
 UNTAKEN = (duckdb.DataError, duckdb.IntegrityError, duckdb.InvalidInputException)
 """What DuckDB raises where a line is at fault, and not the disk or the memory."""
@@ -191,7 +194,11 @@ def next_mark(marked: Micros, at: Micros) -> Micros:
 
 
 def _parameters(work: Work, table: Table) -> list[object] | None:
-    """Positions, times and texts of the records that have lines for a table."""
+    """Positions, times and texts of the records that have lines for a table, and the partition.
+
+    Each kind as one text: handing DuckDB a list costs a fifth of a millisecond per item, which is
+    more than loading a small record does.
+    """
     rows = [
         (position.sequence, record.at, record.events if table is EVENTS else record.rejects)
         for position, record in work.records
@@ -200,8 +207,13 @@ def _parameters(work: Work, table: Table) -> list[object] | None:
     if not rows:
         return None
     # A line's bytes were encoded by the journal's writer; "replace" keeps a wrong one visible.
-    texts = [row[2].decode("utf-8", "replace") for row in rows]
-    return [[row[0] for row in rows], [row[1] for row in rows], texts, work.partition]
+    texts = [row[2].decode("utf-8", "replace").replace(BETWEEN_RECORDS, "\ufffd") for row in rows]
+    return [
+        ",".join(str(row[0]) for row in rows),
+        ",".join(str(row[1]) for row in rows),
+        BETWEEN_RECORDS.join(texts),
+        work.partition,
+    ]
 
 
 def structure(table: Table) -> str:
