@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,15 +39,6 @@ async def worker(process: Process) -> int:
     """Follow the journal, keep the lake and answer questions until told to stop; the exit code."""
     settings = process.settings()
     async with _opened(process.data, settings) as (journal, lake, loader):
-        sources = list(settings.sources)
-        maintenance = Maintenance(
-            lake,
-            loader,
-            journal,
-            sources=lambda: sources,
-            journal_retention_hours=settings.server.journal_retention_hours,
-            followers=(loader.saved,),
-        )
         service = LocalService(
             data=process.data,
             journal=journal,
@@ -56,54 +47,36 @@ async def worker(process: Process) -> int:
             settings=settings,
             addresses=process.addresses,
         )
+        maintenance = Maintenance(
+            lake,
+            loader,
+            journal,
+            sources=lambda: service.sources,
+            journal_retention_hours=settings.server.journal_retention_hours,
+            followers=(loader.saved,),
+        )
         stop, failed = asyncio.Event(), asyncio.Event()
 
         def reload() -> None:
             service.sources = process.settings().sources
-            sources[:] = service.sources
 
-        async def tick() -> None:
-            while not stop.is_set():
-                try:
-                    await journal.transact([])
-                except JournalFailed as fault:
-                    log.error("the journal failed", error=str(fault))  # noqa: TRY400 - in words
-                    failed.set()
-                    stop.set()
-                except JournalUnavailable as fault:
-                    log.warning("no tick", error=str(fault))
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(stop.wait(), TICK_SECONDS)
+        def console() -> Awaitable[None]:
+            listening = socket.socket(fileno=process.socket_fd())
+            token = process.console_token
+            return serve_console(
+                listening, stop, lake=lake, service=service, server=settings.server, token=token
+            )
 
-        async def measure() -> None:
-            loaded = damage = 0
-            while not stop.is_set():
-                lag, counters = await loader.lag(), loader.counters
-                LOADER_LAG_BYTES.set(lag.behind)
-                LOADER_LAG_SECONDS.set(lag.seconds)
-                LOADED.inc(counters.events - loaded)
-                DAMAGE.inc(counters.damage - damage)
-                loaded, damage = counters.events, counters.damage
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(stop.wait(), MEASURE_SECONDS)
-
+        jobs = (
+            lambda: _tick(journal, stop, failed),
+            lambda: _measure(loader, stop),
+            lambda: loader.follow(stop),
+            lambda: maintenance.follow(stop),
+            console,
+        )
         async with (
             serving(service, process.data.control),
-            background(
-                tick,
-                measure,
-                lambda: loader.follow(stop),
-                lambda: maintenance.follow(stop),
-                lambda: serve_console(
-                    socket.socket(fileno=process.socket_fd()),
-                    stop,
-                    lake=lake,
-                    service=service,
-                    server=settings.server,
-                    token=process.console_token,
-                ),
-                grace=LAST_WORK_SECONDS,
-            ),
+            background(*jobs, grace=LAST_WORK_SECONDS),
         ):
             on_signals(stop.set, reload)
             process.ready()
@@ -111,6 +84,35 @@ async def worker(process: Process) -> int:
         with contextlib.suppress(TimeoutError, FootfallError):
             await loader.catch_up(LAST_WORK_SECONDS)
         return JOURNAL_FAILED if failed.is_set() else 0
+
+
+async def _tick(journal: LocalJournal, stop: asyncio.Event, failed: asyncio.Event) -> None:
+    """Let time pass in the journal, also where nothing happens."""
+    while not stop.is_set():
+        try:
+            await journal.transact([])
+        except JournalFailed as fault:
+            log.error("the journal failed", error=str(fault))  # noqa: TRY400 - in words
+            failed.set()
+            stop.set()
+        except JournalUnavailable as fault:
+            log.warning("no tick", error=str(fault))
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), TICK_SECONDS)
+
+
+async def _measure(loader: Loader, stop: asyncio.Event) -> None:
+    """Keep the metrics of loading up to date."""
+    loaded = damage = 0
+    while not stop.is_set():
+        lag, counters = await loader.lag(), loader.counters
+        LOADER_LAG_BYTES.set(lag.behind)
+        LOADER_LAG_SECONDS.set(lag.seconds)
+        LOADED.inc(counters.events - loaded)
+        DAMAGE.inc(counters.damage - damage)
+        loaded, damage = counters.events, counters.damage
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), MEASURE_SECONDS)
 
 
 @contextlib.asynccontextmanager
