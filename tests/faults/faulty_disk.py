@@ -3,6 +3,7 @@
 ``sync-fails.ROLE``    the next sync of such a process fails, once, and what it should have made
                        durable is gone, as after a fault that a disk's driver reports once
 ``sync-stalls.ROLE``   syncs hang for as long as the file is there
+``full``               the log cannot grow for as long as the file is there
 """
 
 from __future__ import annotations
@@ -28,7 +29,19 @@ def child(parameters):
         def __init__(self):
             self.unsynced = []
 
+        def allocate(self, fd, offset, count):
+            self._meet_full()
+            super().allocate(fd, offset, count)
+
+        def free_bytes(self, directory):
+            return 0 if (faults / "full").exists() else super().free_bytes(directory)
+
+        def _meet_full(self):
+            if (faults / "full").exists():
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
         def pwrite(self, fd, data, offset):
+            self._meet_full()
             self.unsynced.append((fd, os.pread(fd, len(data), offset), offset))
             super().pwrite(fd, data, offset)
 

@@ -72,6 +72,32 @@ def test_a_full_disk(small_disk, tmp_path):
         server.end()
 
 
+def test_a_log_that_cannot_grow(start, tmp_path):
+    """The same as far as the log goes, where no file system can be mounted."""
+    server = start("--workers", 2, command=FAULTY)
+    with Load(server.port) as load:
+        load.wait_for(100)
+        full = faults(tmp_path) / "full"
+        full.touch()
+        load.wait_for_answer(503, 100)
+        assert (
+            b"full"
+            in eventually(
+                lambda: (found := server.get("/readyz")).status == 503 and found, "not ready"
+            ).body
+        )
+        acknowledged = len(load.acknowledged)
+        load.wait_for_answer(503, 100)
+        assert len(load.acknowledged) == acknowledged, "acknowledged and not stored"
+        full.unlink()
+        load.wait_for(100)
+        assert server.get("/readyz").status == 200
+        load.stop()
+    assert all("retry-after: " in head for head in load.heads)
+    assert server.log("child ended") == []
+    load.check(server.data)
+
+
 def faults(folder):
     made = folder / "faults"
     made.mkdir(exist_ok=True)
