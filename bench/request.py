@@ -143,7 +143,7 @@ async def measure() -> list[tuple[str, float]]:
     endpoint._intake = type("Taker", (), {"take": lambda self, *a: answers.append(a[-1])})()
     for request in requests:
         endpoint.handle(match, request, lambda reply: framing.encode(reply, "POST", True, b""))
-    waiting = [Waiting(unit, answer, 0, cell) for answer in answers]
+    waiting = [Waiting(unit, answer, 0, cell, 0.0) for answer in answers]
 
     def settle(turn: int) -> None:
         one = waiting[turn % count]

@@ -15,6 +15,7 @@ import asyncio
 from collections import deque
 from typing import Any, ClassVar
 
+import msgspec
 import structlog
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -47,34 +48,28 @@ class _NoEvent:
         pass
 
 
-class Turn:
-    """One fast request, from its head to its answer.
+class Turn(msgspec.Struct, eq=False):
+    """One fast request, from its head to its answer. A struct, since one is made per request.
 
-    The first three attributes, and `message_event`, are what uvicorn looks at in a cycle (at
-    shutdown and when the connection is lost).
+    `response_complete`, `keep_alive`, `disconnected` and `message_event` are what uvicorn looks
+    at in a cycle (at shutdown and when the connection is lost).
     """
 
-    __slots__ = (
-        "body", "complete", "disconnected", "head", "keep_alive", "lane", "oversized", "reply",
-        "response_complete", "size", "started",
-    )  # fmt: skip
+    lane: Connection
+    head: Head
+    keep_alive: bool
+    """As far as the client is concerned."""
+    body: bytes | bytearray = b""
+    """Bytes while there is one piece: a million pieces must not weigh more than their sum."""
+    complete: bool = False
+    """Whether all of it that is wanted has come."""
+    started: bool = False
+    size: int = 0
+    oversized: bool = False
+    reply: Reply | None = None
+    response_complete: bool = False
+    disconnected: bool = False
     message_event: ClassVar[_NoEvent] = _NoEvent()
-
-    def __init__(self, lane: Connection, head: Head) -> None:
-        self.response_complete = False
-        self.keep_alive = head.keep_alive
-        """As far as the client is concerned."""
-        self.disconnected = False
-        self.lane = lane
-        self.head = head
-        self.body: bytes | bytearray = b""
-        """Bytes while there is one piece: a million pieces must not weigh more than their sum."""
-        self.size = 0
-        self.complete = False
-        """Whether all of it that is wanted has come."""
-        self.oversized = False
-        self.started = False
-        self.reply: Reply | None = None
 
     def respond(self, reply: Reply) -> None:
         """Take the answer; it is sent once those before it on the connection are."""

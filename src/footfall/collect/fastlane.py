@@ -49,7 +49,9 @@ class FastLane(Connection):
         if self._deaf:
             self._throw_away(size)
             return
-        if not (self._in_message or self._closing or self.pipeline or self._waits_for_app()):
+        if not (self._in_message or self._closing or self.pipeline) and (
+            isinstance(self.cycle, Turn) or not self._waits_for_app()
+        ):
             taken = self._take_known(data)
             if taken == size:
                 return
@@ -78,9 +80,7 @@ class FastLane(Connection):
             end = body + head.length
             if end > size:
                 break
-            turn = Turn(self, head)
-            turn.complete = turn.started = True
-            turn.body = data[body:end]
+            turn = Turn(self, head, True, data[body:end], True, True)
             self.cycle = turn  # type: ignore[assignment]
             turns.append(turn)
             self._handle(turn)
@@ -238,7 +238,7 @@ class FastLane(Connection):
         )
         if raw is not None and not self._framing:
             self.heads.keep(raw, head, len(pairs))
-        turn = Turn(self, head)
+        turn = Turn(self, head, head.keep_alive)
         behind_slow = bool(self.pipeline) or self._waits_for_app()
         self.cycle = turn  # type: ignore[assignment]
         if behind_slow:

@@ -12,6 +12,8 @@ from collections.abc import Callable
 
 from footfall.model import Micros
 
+COUNTS = tuple(f"{count:03x}" for count in range(0x1000))
+
 
 class EventIds:
     """Call it with the time of arrival to get the next id."""
@@ -31,7 +33,7 @@ class EventIds:
             self._start(self._millisecond + 1)  # borrow from the future, as RFC 9562 6.2 allows
         else:
             self._count += 1
-        return f"{self._head}{self._count:03x}{self._tail}"
+        return self._head + COUNTS[self._count] + self._tail
 
     def _start(self, millisecond: int) -> None:
         self._millisecond = millisecond

@@ -49,19 +49,17 @@ SWEEP_SECONDS = 0.25
 """How often waiting requests are looked at for their age."""
 
 
-class Waiting:
+class Waiting(msgspec.Struct, eq=False):
     """One unit between its arrival and its answer."""
 
-    __slots__ = ("answer", "arrived", "cell", "size", "unit")
-
-    def __init__(self, unit: Unit, answer: Answer | None, size: int, cell: Cell | None) -> None:
-        self.unit = unit
-        self.answer = answer
-        """None once the answer was given (or where nobody waits for one)."""
-        self.size = size
-        self.cell = cell
-        """Counts the events that are acknowledged."""
-        self.arrived = time.monotonic()
+    unit: Unit
+    answer: Answer | None
+    """None once the answer was given (or where nobody waits for one)."""
+    size: int
+    cell: Cell | None
+    """Counts the events that are acknowledged."""
+    arrived: float
+    """On the monotonic clock."""
 
 
 class Intake:
@@ -98,7 +96,7 @@ class Intake:
         except Exception as raised:  # noqa: BLE001 - becomes a 500 that is logged
             answer(fault("preparing a request failed", raised, protocol=protocol.name))
             return
-        self._put(Waiting(unit, answer, len(request.body), cell))
+        self._put(Waiting(unit, answer, len(request.body), cell, time.monotonic()))
 
     def _prepare(self, protocol: Protocol, request: Request, intent: Intent) -> tuple[Unit, Cell]:
         source = intent.source
@@ -122,7 +120,7 @@ class Intake:
             else:
                 events = tuple([self._event(name, request, source, d, visit) for d in drafts])
             if not carried and intent.decide is None:
-                outcome = Outcome(events=events, reply=intent.reply)
+                outcome = Outcome(events, (), (), intent.reply)
                 return Unit((), lambda _states: outcome), cell
         else:
             self._tally.cell(DROPPED, protocol.name, dropped).number += len(drafts)
@@ -133,7 +131,7 @@ class Intake:
         if self.failed is None and len(self._queue) < self._limits.queue_requests // 2:
             outcome = Outcome(rejects=(reject,))
             unit = Unit((), lambda _states: outcome)
-            self._put(Waiting(unit, None, len(reject.body or ""), None))
+            self._put(Waiting(unit, None, len(reject.body or ""), None, time.monotonic()))
 
     def _event(
         self, protocol: str, request: Request, source: Source, draft: Draft, visit: Visit

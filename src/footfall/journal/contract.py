@@ -41,7 +41,7 @@ class Change(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """From then on the key counts as absent, whatever the engine still holds."""
 
 
-class Outcome(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class Outcome(msgspec.Struct, frozen=True, gc=False):
     """What deciding one unit gave. Only `reply` set: nothing is written for it."""
 
     events: Sequence[Event] = ()

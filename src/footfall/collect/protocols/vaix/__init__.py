@@ -181,10 +181,10 @@ def _draft(content: Content, context: dict[str, Any]) -> Draft:
     return Draft(
         type=content.event_type,
         user_id=content.user_id,  # type: ignore[arg-type]  # a string or None: nothing was wrong
-        page=_take(data, "page"),
-        location=_take(data, "location"),
-        channel=_take(data, "channel"),
-        brand=_take(data, "brand"),
+        page=_take(data, "page") if "page" in data else None,
+        location=_take(data, "location") if "location" in data else None,
+        channel=_take(data, "channel") if "channel" in data else None,
+        brand=_take(data, "brand") if "brand" in data else None,
         properties=data or None,
         context=context,
     )
@@ -192,8 +192,6 @@ def _draft(content: Content, context: dict[str, Any]) -> Draft:
 
 def _take(data: dict[str, Any], name: str) -> str | None:
     """A text out of `data`; what is no text stays there, among the rest."""
-    if name not in data:
-        return None
     value = data[name]
     if type(value) is not str and value is not None:
         return None
