@@ -123,7 +123,8 @@ async def _opened(
     journal = LocalJournal(data.journal)
     journal.open()
     try:
-        lake = Lake(data.lake, memory_mb=settings.server.query_memory_mb)
+        server = settings.server
+        lake = Lake(data.lake, memory_mb=server.query_memory_mb, threads=server.query_threads)
         await asyncio.to_thread(lake.open)
         try:
             yield journal, lake, Loader(journal, lake)

@@ -28,7 +28,7 @@ from footfall.model import Micros
 log = structlog.get_logger(__name__)
 
 SECOND: Micros = 1_000_000
-BATCH_BYTES = 16 << 20
+BATCH_BYTES = 8 << 20
 """Journal bytes in one transaction, about. Parsing them takes some six times as much memory."""
 BATCHES = 8
 """Batches in one step, so that a loader that is far behind can be stopped soon."""

@@ -144,7 +144,14 @@ class Server:
         60.0, "Longest time that one SQL query may take.", unit="seconds", low=0.1
     )
     query_memory_mb: int = setting(
-        512, "Most memory that loading and SQL may use together.", unit="MB", low=128
+        256, "Most memory that loading and SQL may use together.", unit="MB", low=128
+    )
+    query_threads: int = setting(
+        1,
+        "Threads of loading and SQL together. More answer large queries faster, and take the "
+        "processor from collectors on small machines.",
+        low=1,
+        high=256,
     )
     limits: Limits = field(default_factory=Limits)
 
