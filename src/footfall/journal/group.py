@@ -50,8 +50,9 @@ def decide(units: Sequence[Unit], states: dict[str, bytes], now: Micros) -> Deci
     for unit in units:
         try:
             outcome = unit.decide(_seen(unit.keys, states) if unit.keys else _NOTHING)
-            event_lines = encode_lines(outcome.events) if outcome.events else b""
-            reject_lines = encode_lines(outcome.rejects) if outcome.rejects else b""
+            # Lists: of anything else msgspec 0.22 leaks an iterator per call.
+            event_lines = encode_lines(list(outcome.events)) if outcome.events else b""
+            reject_lines = encode_lines(list(outcome.rejects)) if outcome.rejects else b""
             changed = _checked(outcome.changes) if outcome.changes else ()
         except Exception as fault:  # noqa: BLE001 - whatever it is, it is this unit's result
             results.append(fault)
