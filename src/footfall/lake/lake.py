@@ -84,6 +84,9 @@ class Lake:
                 "memory_limit": f"{self._memory_mb}MB",
                 "temp_directory": str(self.scratch / "spill"),
                 "max_temp_directory_size": SCRATCH_SIZE,
+                # Give back soon what parsing a batch took.
+                "allocator_flush_threshold": "16MB",
+                "allocator_bulk_deallocation_flush_threshold": "32MB",
                 "autoinstall_known_extensions": False,
                 "autoload_known_extensions": False,
                 "allow_community_extensions": False,

@@ -30,10 +30,8 @@ log = structlog.get_logger(__name__)
 SECOND: Micros = 1_000_000
 BATCH_BYTES = 8 << 20
 """Journal bytes in one transaction, about. Parsing them takes some six times as much memory."""
-GROWTH = (1, 1, 1, 2, 4, 4, 4, 4)
-"""How many times that, from batch to batch of one step: a transaction costs the same besides its
-rows, so what is far behind is loaded in larger ones. A step ends with the last of them, so that
-also a loader that is far behind can be stopped soon."""
+BATCHES = 8
+"""Batches in one step, so that a loader that is far behind can be stopped soon."""
 BATCH_SPAN: Micros = 86_400 * SECOND
 """Longest stretch of time in one transaction, so that within it an equal client-given id is a
 repeat, and few days' files are written at once."""
@@ -93,7 +91,7 @@ class Loader:
         self._loaded_at: dict[int, Micros] = {}
 
     async def step(self) -> Loaded:
-        """Load what there is, at most a batch for each step of `GROWTH`; what they brought.
+        """Load what there is, at most `BATCHES` batches of each partition; what they brought.
 
         Raises what the journal and DuckDB raise; what is not in `Loaded` then is not half done.
         """
@@ -114,8 +112,8 @@ class Loader:
         total = Loaded()
         writing: asyncio.Task[Loaded] | None = None
         try:
-            for number, growth in enumerate(GROWTH):
-                work, more = await self._read(start, self._batch_bytes * growth)
+            for number in range(BATCHES):
+                work, more = await self._read(start)
                 if work.next == start.sequence:
                     break
                 staged = await self._lake.stage(partial(loading.stage, work, number % 2))
@@ -155,15 +153,15 @@ class Loader:
         self._saved = dict(rows)
         self._marked = dict(marks)
 
-    async def _read(self, start: Position, limit_bytes: int) -> tuple[Work, bool]:
+    async def _read(self, start: Position) -> tuple[Work, bool]:
         """What to load next, and whether more can be expected to wait behind it."""
-        batch = await self._journal.read(start, limit_bytes)
+        batch = await self._journal.read(start, self._batch_bytes)
         self._report(batch)
         records = _within_span(batch.records)
         rest = batch.records[len(records) :]
         end = rest[0][0] if rest else batch.next
         size = sum(len(record.events) + len(record.rejects) for _, record in records)
-        more = bool(rest) or size >= limit_bytes // 2
+        more = bool(rest) or size >= self._batch_bytes // 2
         return Work(start.partition, records, end.sequence), more
 
     async def _store(self, staged: Staged) -> Loaded:
