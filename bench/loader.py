@@ -24,7 +24,7 @@ from footfall.journal.contract import Batch, Position, Record, Span
 from footfall.lake.lake import Lake
 from footfall.lake.loader import Loader
 from footfall.lake.loading import structure
-from footfall.lake.maintenance import FLUSH, MERGE, call
+from footfall.lake.maintenance import FLUSH, call, merge_once
 from footfall.lake.tables import EVENTS
 
 AT_LEAST = 200_000
@@ -85,7 +85,7 @@ async def load(journal: Kept, folder: Path, events: int, threads: int) -> list[R
 
         def merged(connection: duckdb.DuckDBPyConnection) -> int:
             call(lake, FLUSH.format("events"), connection)
-            while call(lake, MERGE.format("events"), connection):
+            while merge_once(lake, EVENTS, connection):
                 pass
             rows = connection.execute(
                 "SELECT sum(data_file_size_bytes) FROM ducklake_list_files('lake', 'events')"

@@ -23,7 +23,7 @@ from bench.loader import Kept
 from bench.traffic import Traffic
 from footfall.lake.lake import Lake
 from footfall.lake.loader import Loader
-from footfall.lake.maintenance import MERGE, call
+from footfall.lake.maintenance import merge_once
 from footfall.lake.query import ask
 from footfall.lake.tables import EVENTS
 
@@ -70,7 +70,7 @@ def fill(lake: Lake, events: int) -> None:
                     f"INSERT INTO events SELECT {values} FROM events WHERE received_at < '2026-01-02'",
                     [day],
                 )
-        while call(lake, MERGE.format("events"), connection):
+        while merge_once(lake, EVENTS, connection):
             pass
 
     asyncio.run(lake.run(copy))

@@ -37,8 +37,6 @@ OPTIONS = (
     ("data_inlining_row_limit", "500", "500"),
     ("parquet_compression", "zstd", "zstd"),
     ("parquet_version", "2", "V2"),
-    # Files are merged up to this size: some 300,000 events, less than a second of work.
-    ("target_file_size", "16MB", "16000000"),
 )
 """DuckLake's options: name, value, and how DuckLake keeps that value."""
 READERS = 4

@@ -50,7 +50,17 @@ LOOK_SECONDS = 1.0
 """How often it is looked whether a task is due."""
 
 FLUSH = "ducklake_flush_inlined_data('lake', table_name => '{}')"
-MERGE = "ducklake_merge_adjacent_files('lake', '{}', max_compacted_files => 1)"
+MERGE = (
+    "ducklake_merge_adjacent_files('lake', '{}', max_compacted_files => 1, max_file_size => {})"
+)
+MERGED_ROWS = 200_000
+"""Rows of a merged file, about: half a second of work."""
+MERGED_BYTES = 16_000_000
+FILES = """
+    SELECT sum(file_size_bytes), sum(record_count)
+    FROM catalog.ducklake_data_file AS file JOIN catalog.ducklake_table AS t USING (table_id)
+    WHERE t.table_name = $1 AND t.end_snapshot IS NULL AND file.end_snapshot IS NULL
+"""
 REWRITE = "ducklake_rewrite_data_files('lake', '{}', delete_threshold => 0.0)"
 EXPIRE = f"ducklake_expire_snapshots('lake', older_than => now() - {READABLE})"
 CLEAN_UP = f"ducklake_cleanup_old_files('lake', older_than => now() - {READABLE})"
@@ -113,11 +123,26 @@ async def flush(maintenance: Maintenance) -> None:
 
 
 async def merge(maintenance: Maintenance) -> None:
-    """Join neighbouring small files, one at a time so that loads come in between."""
+    """Join neighbouring small files, one result at a time so that loads come in between."""
     for table in BY_DAY:
         merged = 1
         while merged:
-            merged = await _call(maintenance.lake, MERGE.format(table.name))
+            merged = await maintenance.lake.run(partial(merge_once, maintenance.lake, table))
+
+
+def merge_once(lake: Lake, table: Table, connection: duckdb.DuckDBPyConnection) -> int:
+    """Join small files of a table into one of at most some `MERGED_ROWS`; how many came of it.
+
+    Bounded by rows, which is what merging takes its time for: rows that are alike take a few
+    bytes each, and files by size alone would hold millions and be written anew every time.
+    """
+    size, rows = connection.execute(FILES, [table.name]).fetchone() or (0, 0)
+    if not rows:
+        return 0
+    target = int(min(MERGED_BYTES, max(size / rows * MERGED_ROWS, MERGED_BYTES / 256)))
+    option = f"'target_file_size', '{target}B', table_name => '{table.name}'"
+    connection.execute(f"CALL lake.set_option({option})")
+    return call(lake, MERGE.format(table.name, target * 3 // 4), connection)
 
 
 async def expire(maintenance: Maintenance) -> None:
