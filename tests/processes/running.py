@@ -114,7 +114,8 @@ class Running:
         for entry in Path("/proc").glob("[0-9]*"):
             status = process_status(entry.name)
             if status and status[1] == self.pid and status[0] != "Z":
-                with contextlib.suppress(OSError, IndexError, ValueError):
+                # Between its fork and its start a child still has its parent's command line.
+                with contextlib.suppress(OSError, IndexError, ValueError, TypeError):
                     orders = (entry / "cmdline").read_bytes().split(b"\0")[-2]
                     name = json.loads(orders)["name"]
                     found.append(Child(int(entry.name), status[2], name))
