@@ -51,9 +51,6 @@ class Sources:
             return None
         return known[1]
 
-    def by_id(self, source_id: str) -> Source | None:
-        return next((source for source in self.all if source.id == source_id), None)
-
     def taking(self, protocol: str) -> tuple[Source, ...]:
         """The sources that take a protocol."""
         found = self._taking.get(protocol)
