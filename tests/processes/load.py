@@ -43,7 +43,7 @@ async def read_answer(reader):
 class Load:
     """Clients in a thread of their own, from `with` to its end."""
 
-    def __init__(self, port, *, clients=8, pause=0.002, padding=0):
+    def __init__(self, port, *, clients=8, pause=0.002, padding=0, first=0):
         self.port = port
         """May be changed while they run: who connects anew takes the new one."""
         self.sent = {}
@@ -56,7 +56,7 @@ class Load:
         self._clients = clients
         self._pause = pause
         self._padding = padding
-        self._numbers = itertools.count()
+        self._numbers = itertools.count(first)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()))
 
