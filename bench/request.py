@@ -42,7 +42,7 @@ GROUP = 64
 class Memory:
     """A journal that keeps nothing, and a connection that sends nothing."""
 
-    async def transact(self, units: Sequence[Unit]) -> Sequence[Outcome | Exception]:
+    async def transact(self, units: Sequence[Unit | Outcome]) -> Sequence[Outcome | Exception]:
         return decide(units, {}, 0).results
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
@@ -126,7 +126,7 @@ async def measure() -> list[tuple[str, float]]:
     row("decode: JSON, the vendor's checks", lambda n: decode(requests[n % count], sources))
     intents = [decode(request, sources) for request in requests]
     prepare, protocol = intake._prepare, match.protocol
-    row("enrich, make the event and its unit",
+    row("enrich, make the event and its bytes",
         lambda n: prepare(protocol, requests[n % count], intents[n % count]))  # fmt: skip
     unit, cell = prepare(protocol, requests[0], intents[0])
     intake._put = lambda waiting: None
@@ -134,11 +134,10 @@ async def measure() -> list[tuple[str, float]]:
     whole = best(lambda n: endpoint.handle(match, requests[n % count], lambda reply: None))
     rows.append(("hand over: endpoint, queue", max(0.0, whole - before)))
     units = [unit] * GROUP
-    rows.append(("decide, event to JSON", best(lambda n: decide(units, {}, 0), 200) / GROUP))
+    rows.append(("decide", best(lambda n: decide(units, {}, 0), 200) / GROUP))
     decided = decide(units, {}, 0)
     record = Record(0, decided.events, decided.rejects, decided.changes)
     rows.append(("record to bytes", best(lambda n: encode_record(record), 200) / GROUP))
-    outcome = unit.decide({})
     answers: list[Any] = []
     endpoint._intake = type("Taker", (), {"take": lambda self, *a: answers.append(a[-1])})()
     for request in requests:
@@ -148,7 +147,7 @@ async def measure() -> list[tuple[str, float]]:
     def settle(turn: int) -> None:
         one = waiting[turn % count]
         one.answer = answers[turn % count]
-        intake._settle(one, outcome)
+        intake._settle(one, unit)
 
     row("settle, put the answer into bytes", settle)
     return rows

@@ -47,6 +47,25 @@ class Match(msgspec.Struct, frozen=True):
     body_limit: int
 
 
+class Exchange(msgspec.Struct, eq=False):
+    """A request that was taken, until it is settled."""
+
+    endpoint: Endpoint
+    match: Match
+    request: Request
+    source: Source
+    respond: Respond
+
+    def settle(self, settled: Reply | Refusal) -> None:
+        """Answer it."""
+        known = self.request.memo.get(_FINISHED)
+        if known is not None and known[0] is settled and known[1] is self.source:
+            known[3].number += 1  # the same answer to the same head, put together before
+            self.respond(known[2])
+        else:
+            self.endpoint.answer(self.match, self.request, settled, self.source, self.respond)
+
+
 class Endpoint:
     """Every protocol's routes, behind one call."""
 
@@ -105,7 +124,7 @@ class Endpoint:
             ):
                 checked = self._check(match, request, oversized)
                 if not isinstance(checked, Request):
-                    self._answer(match, request, checked, None, respond)
+                    self.answer(match, request, checked, None, respond)
                     return
                 request = checked
             intent = match.protocol.decode(request, self.sources)
@@ -114,17 +133,8 @@ class Endpoint:
         if isinstance(intent, Refusal):
             self._refuse(match, request, intent, respond)
             return
-        source = intent.source
-
-        def answer(settled: Reply | Refusal) -> None:
-            known = request.memo.get(_FINISHED)
-            if known is not None and known[0] is settled and known[1] is source:
-                known[3].number += 1  # the same answer to the same head, put together before
-                respond(known[2])
-            else:
-                self._answer(match, request, settled, source, respond)
-
-        self._intake.take(match.protocol, request, intent, answer)
+        exchange = Exchange(self, match, request, intent.source, respond)
+        self._intake.take(match.protocol, request, intent, exchange.settle)
 
     def _check(self, match: Match, request: Request, oversized: bool) -> Request | Reply | Refusal:
         """Method, preflight, size and encoding, in this order; the request where all is well."""
@@ -139,7 +149,7 @@ class Endpoint:
             return _too_large(match)
         return _inflate(match, request, request.headers.get(b"content-encoding", b""))
 
-    def _answer(
+    def answer(
         self,
         match: Match,
         request: Request,
@@ -147,6 +157,7 @@ class Endpoint:
         source: Source | None,
         respond: Respond,
     ) -> None:
+        """Answer a request with what was settled for it."""
         if isinstance(settled, Reply):
             self._finish(match, request, settled, source, respond)
             return

@@ -29,6 +29,7 @@ from footfall.settings import Limits
 
 log = structlog.get_logger()
 
+END = b"\r\n\r\n"
 TRAILERS: deque[tuple[bytes, bytes]] = deque(maxlen=0)
 """Where headers that come after a body go to: nowhere."""
 
@@ -69,14 +70,19 @@ class FastLane(Connection):
         The rest is for the parser. Once there is no more to listen to, everything is taken.
         """
         start, size = 0, len(data)
-        turns = self._turns
+        turns, heads = self._turns, self.heads
         while len(turns) < PIPELINED:
-            body = data.find(b"\r\n\r\n", start) + 4
-            raw = data[start:body]
-            head = self.heads.get(raw)
+            # Where a known head may end at the earliest: to search the whole of it costs more than
+            # all else that is done here. What is found this way is known, or looked for again.
+            body = data.find(END, start + heads.shortest - 4) + 4
+            head = heads.get(data[start:body])
             if head is None:
-                self._raw_head = raw
-                break
+                body = data.find(END, start) + 4
+                raw = data[start:body]
+                head = heads.get(raw)
+                if head is None:
+                    self._raw_head = raw
+                    break
             end = body + head.length
             if end > size:
                 break

@@ -56,6 +56,8 @@ class Heads:
         self._most = most
         self._heads: dict[bytes, Head] = {}
         self.get = self._heads.get
+        self.shortest = LONGEST_HEAD
+        """No head that is kept is shorter, in bytes."""
 
     def keep(self, raw: bytes, head: Head, header_count: int) -> None:
         """Remember the head that the parser made of `raw`, if its next one may be taken so.
@@ -80,3 +82,4 @@ class Heads:
         if len(self._heads) >= self._most:
             del self._heads[next(iter(self._heads))]
         self._heads[raw] = head
+        self.shortest = min(self.shortest, len(raw))

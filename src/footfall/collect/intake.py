@@ -32,7 +32,7 @@ from footfall.collect.contract import (
 )
 from footfall.collect.enrich import Enricher, Visit
 from footfall.errors import JournalFailed, JournalUnavailable
-from footfall.journal.contract import Journal, Outcome, States, Unit
+from footfall.journal.contract import Journal, Outcome, States, Unit, encode_events
 from footfall.metrics import COMMIT_SECONDS, DROPPED, EVENTS, GROUP_REQUESTS, QUEUED, Cell, Tally
 from footfall.model import Event, Micros, Reject
 from footfall.settings import Limits, Source
@@ -50,9 +50,13 @@ SWEEP_SECONDS = 0.25
 
 
 class Waiting(msgspec.Struct, eq=False):
-    """One unit between its arrival and its answer."""
+    """One unit between its arrival and its answer.
 
-    unit: Unit
+    Hundreds wait at once, and what is looked at again only after so many others is no longer near
+    the processor: so of a request as little as possible is kept, events as bytes.
+    """
+
+    unit: Unit | Outcome
     answer: Answer | None
     """None once the answer was given (or where nobody waits for one)."""
     size: int
@@ -98,7 +102,9 @@ class Intake:
             return
         self._put(Waiting(unit, answer, len(request.body), cell, time.monotonic()))
 
-    def _prepare(self, protocol: Protocol, request: Request, intent: Intent) -> tuple[Unit, Cell]:
+    def _prepare(
+        self, protocol: Protocol, request: Request, intent: Intent
+    ) -> tuple[Unit | Outcome, Cell]:
         source = intent.source
         known = request.memo.get(_SENDER)
         if known is None or known[0] is not source or known[1] != request.client_ip:
@@ -120,8 +126,7 @@ class Intake:
             else:
                 events = tuple([self._event(name, request, source, d, visit) for d in drafts])
             if not carried and intent.decide is None:
-                outcome = Outcome(events, (), (), intent.reply)
-                return Unit((), lambda _states: outcome), cell
+                return Outcome(encode_events(events), (), (), intent.reply), cell
         else:
             self._tally.cell(DROPPED, protocol.name, dropped).number += len(drafts)
         return _unit(request, intent, events, carried, dropped), cell
@@ -130,8 +135,7 @@ class Intake:
         """Keep a refused request beside the events, if there is room; nobody waits for it."""
         if self.failed is None and len(self._queue) < self._limits.queue_requests // 2:
             outcome = Outcome(rejects=(reject,))
-            unit = Unit((), lambda _states: outcome)
-            self._put(Waiting(unit, None, len(reject.body or ""), None, time.monotonic()))
+            self._put(Waiting(outcome, None, len(reject.body or ""), None, time.monotonic()))
 
     def _event(
         self, protocol: str, request: Request, source: Source, draft: Draft, visit: Visit
@@ -244,7 +248,8 @@ class Intake:
             self._tell(waiting, _worded(result))
             return
         if waiting.cell is not None:
-            waiting.cell.number += len(result.events)
+            events = result.events
+            waiting.cell.number += events.count(b"\n") if type(events) is bytes else len(events)
         reply = result.reply
         self._tell(waiting, reply if isinstance(reply, Reply) else _worded(result))
 

@@ -105,11 +105,12 @@ def may_exceed(body: bytes, limits: Limits) -> bool:
 
     Every level opens a bracket, and every key or item but a container's first follows a comma.
     """
-    opened = body.count(b"{") + body.count(b"[")
+    count = body.count
+    opened = count(b"{") + count(b"[")
     if opened > limits.json_depth:
         return True
     # An item takes a byte and so does what separates it from the next one.
-    return len(body) > limits.json_keys and opened + body.count(b",") > limits.json_keys
+    return len(body) > limits.json_keys and opened + count(b",") > limits.json_keys
 
 
 def json_kind(value: Any) -> str:

@@ -44,12 +44,21 @@ class Change(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class Outcome(msgspec.Struct, frozen=True, gc=False):
     """What deciding one unit gave. Only `reply` set: nothing is written for it."""
 
-    events: Sequence[Event] = ()
+    events: Sequence[Event] | bytes = ()
+    """As `encode_events` gives them, where nothing that is decided could change them any more."""
     rejects: Sequence[Reject] = ()
     changes: Sequence[Change] = ()
     reply: object = None
     """Opaque to the journal; handed back once the rest is durable."""
 
+
+def encode_events(events: Sequence[Event]) -> bytes:
+    """Events as a record holds them (`Record.events`). Raises where one cannot be JSON."""
+    # Lists: of anything else msgspec 0.22 leaks an iterator per call.
+    return _lines(list(events)) if events else b""
+
+
+_lines = msgspec.json.Encoder().encode_lines
 
 States = Mapping[str, bytes]
 """The live values of the keys that were asked for; an absent or expired key is not in it."""
@@ -112,8 +121,10 @@ class Health(NamedTuple):
 class Journal(Protocol):
     """Seven methods. All but `transact` and `lease` only read or free; none blocks the loop."""
 
-    async def transact(self, units: Sequence[Unit]) -> Sequence[Outcome | Exception]:
+    async def transact(self, units: Sequence[Unit | Outcome]) -> Sequence[Outcome | Exception]:
         """Decide the units in order and make what they produced durable as one record.
+
+        What depends on nothing in the state may be given as the outcome that it has.
 
         Under the journal's lock, which excludes every other process on the same journal: read
         the live values of all the units' keys at once; call each `decide` with them, later

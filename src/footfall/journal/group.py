@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import msgspec
 
-from footfall.journal.contract import Change, Outcome, Record, States, Unit
+from footfall.journal.contract import Change, Outcome, Record, States, Unit, encode_events
 from footfall.model import Micros
 
-_json = msgspec.json.Encoder()
+_lines = msgspec.json.Encoder().encode_lines
 _msgpack = msgspec.msgpack.Encoder()
 _changes = msgspec.msgpack.Decoder(tuple[Change, ...])
 _records = msgspec.msgpack.Decoder(Record)
@@ -36,7 +36,12 @@ class Decided(NamedTuple):
         return bool(self.events or self.rejects or self.changes)
 
 
-def decide(units: Sequence[Unit], states: dict[str, bytes], now: Micros) -> Decided:
+def keys_of(units: Sequence[Unit | Outcome]) -> list[str]:
+    """Every key that deciding a group looks at."""
+    return [key for unit in units if type(unit) is Unit for key in unit.keys]
+
+
+def decide(units: Sequence[Unit | Outcome], states: dict[str, bytes], now: Micros) -> Decided:
     """Decide units in order. `states` holds the live values of all their keys; it is changed.
 
     A unit is encoded right after it was decided and before its changes are seen by later units,
@@ -46,13 +51,16 @@ def decide(units: Sequence[Unit], states: dict[str, bytes], now: Micros) -> Deci
     events: list[bytes] = []
     rejects: list[bytes] = []
     changes: list[Change] = []
-    encode_lines = _json.encode_lines
     for unit in units:
         try:
-            outcome = unit.decide(_seen(unit.keys, states) if unit.keys else _NOTHING)
-            # Lists: of anything else msgspec 0.22 leaks an iterator per call.
-            event_lines = encode_lines(list(outcome.events)) if outcome.events else b""
-            reject_lines = encode_lines(list(outcome.rejects)) if outcome.rejects else b""
+            if type(unit) is Unit:
+                outcome = unit.decide(_seen(unit.keys, states) if unit.keys else _NOTHING)
+            else:
+                outcome = cast("Outcome", unit)
+            produced = outcome.events
+            event_lines = produced if isinstance(produced, bytes) else encode_events(produced)
+            # A list: of anything else msgspec 0.22 leaks an iterator per call.
+            reject_lines = _lines(list(outcome.rejects)) if outcome.rejects else b""
             changed = _checked(outcome.changes) if outcome.changes else ()
         except Exception as fault:  # noqa: BLE001 - whatever it is, it is this unit's result
             results.append(fault)

@@ -58,7 +58,7 @@ from footfall.journal.engines.segments import (
 from footfall.journal.engines.snapshots import write_snapshot
 from footfall.journal.engines.state import State, StateDamaged
 from footfall.journal.engines.tip import FAILED, REBUILD, Tip, TipFile
-from footfall.journal.group import decide, decode_record, encode_record
+from footfall.journal.group import decide, decode_record, encode_record, keys_of
 from footfall.model import Micros
 
 T = TypeVar("T")
@@ -140,7 +140,7 @@ class LocalJournal:
 
     # The seven methods.
 
-    async def transact(self, units: Sequence[Unit]) -> Sequence[Outcome | Exception]:
+    async def transact(self, units: Sequence[Unit | Outcome]) -> Sequence[Outcome | Exception]:
         return await self._transact(units)
 
     async def get(self, keys: Sequence[str]) -> States:
@@ -220,11 +220,11 @@ class LocalJournal:
 
     # Committing, on the event loop.
 
-    async def _transact(self, units: Sequence[Unit]) -> Sequence[Outcome | Exception]:
+    async def _transact(self, units: Sequence[Unit | Outcome]) -> Sequence[Outcome | Exception]:
         async with self._locked() as known:
             tip = known
             now = max(self._clock(), tip.last_at)
-            keys = [key for unit in units if unit.keys for key in unit.keys]
+            keys = keys_of(units)
             if keys and tip.applied < tip.changes_end:
                 tip = await self._on_committer(self._catch_up_state, tip)
             decided = decide(units, self._state.load(keys, now) if keys else {}, now)

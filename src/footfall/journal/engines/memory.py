@@ -20,7 +20,7 @@ from footfall.journal.contract import (
     States,
     Unit,
 )
-from footfall.journal.group import decide, encode_record
+from footfall.journal.group import decide, encode_record, keys_of
 from footfall.model import Micros
 
 
@@ -36,10 +36,10 @@ class MemoryJournal:
         self._state: dict[str, tuple[bytes, Micros]] = {}
         self._leases: dict[str, tuple[str, Micros]] = {}
 
-    async def transact(self, units: Sequence[Unit]) -> Sequence[Outcome | Exception]:
+    async def transact(self, units: Sequence[Unit | Outcome]) -> Sequence[Outcome | Exception]:
         with self._lock:
             now = self._now()
-            states = self._live((key for unit in units for key in unit.keys), now)
+            states = self._live(keys_of(units), now)
             decided = decide(units, states, now)
             if decided.writes or not units:
                 self._append(Record(now, decided.events, decided.rejects, decided.changes))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -58,8 +58,14 @@ class Reading(msgspec.Struct, gc=False):
 
 _contents = msgspec.json.Decoder(Content)
 
-Checks = tuple[tuple[str, bool, Callable[[Any], str | None]], ...]
-"""Name of a field in `data`, whether it must be there, and its rule."""
+
+class Checks(NamedTuple):
+    """What makes the `data` of one event type sound."""
+
+    texts: tuple[str, ...]
+    """Fields that must be there and no more than a text."""
+    others: tuple[tuple[str, bool, Callable[[Any], str | None]], ...]
+    """Name of a field, whether it must be there, and its rule."""
 
 
 class Rules:
@@ -77,7 +83,11 @@ class Rules:
         if checks is None and (checks := self._checks_of(content.event_type)) is None:
             return False
         data = content.data
-        for name, needed, check in checks:
+        for name in checks.texts:
+            value = data.get(name)
+            if type(value) is not str or not value:
+                return False
+        for name, needed, check in checks.others:
             if (needed or name in data) and check(data.get(name)) is not None:
                 return False
         user_id = content.user_id
@@ -89,12 +99,15 @@ class Rules:
         if paths is None or any(path not in RULES for path in paths):
             return None
         optional = [path for path in OPTIONAL.get(event_type, POSITION) if path not in paths]
-        checks = tuple(
-            (path, needed, RULES[path])
-            for needed, some in ((True, paths), (False, optional))
-            for path in some
+        checks = self._checks[event_type] = Checks(
+            tuple(path for path in paths if RULES[path] in TEXTS),
+            tuple(
+                (path, needed, RULES[path])
+                for needed, some in ((True, paths), (False, optional))
+                for path in some
+                if not (needed and RULES[path] in TEXTS)
+            ),
         )
-        self._checks[event_type] = checks
         return checks
 
 
@@ -272,6 +285,10 @@ RULES: Mapping[str, Callable[[Any], str | None]] = {
     "events": _events,
     "position": _position,
 }
+
+
+TEXTS = frozenset({_text, _page})
+"""Rules that ask for no more than a text that is not empty."""
 
 
 def _at(data: dict[str, Any], path: str) -> Any:
