@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from journal_units import count, event, failing, ids, look, put, read_all, reject, say
 
-from footfall.journal.contract import Change, Outcome, Position, Unit
+from footfall.journal.contract import Change, Outcome, Position, Unit, encode_events
 from footfall.model import Event
 
 
@@ -36,6 +36,20 @@ def test_one_group_is_one_record_with_everything_in_it(on_engine):
         assert ids([(position, record)]) == ["a"]
         assert msgspec.json.decode(record.rejects)["detail"] == "why"
         assert [(c.key, c.value) for c in record.changes] == [("k", b"v")]
+
+    on_engine(scenario)
+
+
+def test_an_outcome_stands_for_a_unit_that_depends_on_nothing(on_engine):
+    async def scenario(engine):
+        journal = await engine.client()
+        encoded = Outcome(events=encode_events([event("b"), event("c")]), reply=2)
+        plain = Outcome(events=[event("e")], changes=[Change("k", b"v", 1 << 60)], reply=3)
+        results = await journal.transact([say("a"), encoded, count("n", "d"), plain, look("k")])
+        assert results[1] is encoded
+        assert results[3] is plain
+        assert results[4].reply == {"k": b"v"}
+        assert ids((await read_all(journal))[0]) == ["a", "b", "c", "d", "e"]
 
     on_engine(scenario)
 

@@ -82,6 +82,33 @@ class Connection(HttpToolsProtocol):
 
     limits: ClassVar[Limits]
 
+    __slots__ = (
+        "_advancing",
+        "_chunk",
+        "_closing",
+        "_deadline",
+        "_deaf",
+        "_drain_bytes",
+        "_farewell",
+        "_framing",
+        "_half_closed",
+        "_in_message",
+        "_parting",
+        "_peer",
+        "_raw_head",
+        "_reading_head",
+        "_skipped_body",
+        "_turns",
+        # uvicorn's, which would otherwise be looked up in a dictionary of fifty names. What every
+        # request looks at stands together, as few lines of the processor's cache as can be.
+        "cycle",
+        "flow",
+        "loop",
+        "pipeline",
+        "server_state",
+        "transport",
+    )
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.access_log = False  # requests are counted, not logged: they are personal data

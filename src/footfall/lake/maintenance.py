@@ -50,9 +50,7 @@ LOOK_SECONDS = 1.0
 """How often it is looked whether a task is due."""
 
 FLUSH = "ducklake_flush_inlined_data('lake', table_name => '{}')"
-MERGE = (
-    "ducklake_merge_adjacent_files('lake', '{}', max_compacted_files => 1, max_file_size => {})"
-)
+MERGE = "ducklake_merge_adjacent_files('lake', '{}', max_compacted_files => 1, max_file_size => {})"
 MERGED_ROWS = 200_000
 """Rows of a merged file, about: half a second of work."""
 MERGED_BYTES = 16_000_000
