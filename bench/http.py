@@ -219,6 +219,8 @@ def run(seconds: int, rounds: int) -> tuple[list[Result], dict[str, float]]:
             time.sleep(3)
             facts["idle_mb"] = machine.resident_mb(pid)
             sent = 0
+            for warming in (nginx_port, port):
+                wrk(script, warming, 64, 2)
             for result in results:
                 for _ in range(rounds):
                     result.nginx.append(wrk(script, nginx_port, result.connections, seconds))
