@@ -53,6 +53,15 @@ def test_check_only_warns_of_files_that_are_not_there(run, tmp_path):
     assert "warning     server.geoip names no.mmdb, which does not exist" in result.stdout
 
 
+def test_check_warns_of_what_is_empty_and_refuses_everything(run, tmp_path):
+    made = run("source", "new", "app", "--protocol", "vaix").stdout
+    (tmp_path / "footfall.toml").write_text(made)
+    said = "warning     source app: source.vaix.client_ids is empty: every vaix request is refused"
+    assert said in run("check").stdout
+    (tmp_path / "footfall.toml").write_text(made.replace("client_ids = []", "client_ids = ['a']"))
+    assert "warning" not in run("check").stdout
+
+
 def test_check_says_that_nobody_may_send(run):
     result = run("check")
     assert result.exit_code == 0

@@ -34,14 +34,8 @@ def check(config: Path | None, data: str | None) -> None:
     click.secho(f"{name}: valid" if configuration.file else f"{name} valid", fg="green")
     for label, text in _summary(settings):
         click.echo(f"  {label:<12}{text}")
-    for warning in unreadable_files(settings):
+    for warning in (*unreadable_files(settings), *_left_empty(settings)):
         click.secho(f"  warning     {warning}", fg="yellow")
-    if not settings.sources:
-        click.secho(
-            "  warning     no [[source]]: every request will be refused; "
-            "`footfall source new NAME` makes one",
-            fg="yellow",
-        )
 
 
 @click.group()
@@ -103,12 +97,29 @@ def block(name: str, digest: str, protocols: Mapping[str, type | None]) -> str:
 
 
 def _hints(protocol: str, kind: type | None) -> Iterator[str]:
-    """The settings of a protocol that come with an example, as comments."""
-    exemplary = [setting for setting in declared(kind).values() if setting.example] if kind else []
-    if exemplary:
-        yield f"# [source.{protocol}]"
-    for setting in exemplary:
-        yield f"# {setting.name} = {setting.example}"
+    """The settings of a protocol that must be filled in, and as comments those with an example."""
+    settings = [setting for setting in declared(kind).values() if setting.example] if kind else []
+    needed = [setting for setting in settings if setting.needed]
+    if settings:
+        yield f"{'' if needed else '# '}[source.{protocol}]"
+    for setting in needed:
+        yield f"{setting.name} = []  # such as {setting.example}; while empty, {setting.needed}"
+    for setting in settings:
+        if not setting.needed:
+            yield f"# {setting.name} = {setting.example}"
+
+
+def _left_empty(settings: Settings) -> Iterator[str]:
+    """What is lawful and leads to refusals that nobody may have meant."""
+    if not settings.sources:
+        yield "no [[source]]: every request is refused; `footfall source new NAME` makes one"
+    for one in settings.sources:
+        for protocol in one.protocols:
+            table = one.protocol_settings.get(protocol)
+            for setting in declared(type(table)).values() if table is not None else ():
+                if setting.needed and not getattr(table, setting.name):
+                    place = f"source {one.id}: source.{protocol}.{setting.name}"
+                    yield f"{place} is empty: {setting.needed}"
 
 
 def _summary(settings: Settings) -> Iterator[tuple[str, str]]:

@@ -28,6 +28,7 @@ class Declared:
     allowed: tuple[str, ...] = ()
     example: str | None = None
     check: str | None = None
+    needed: str | None = None
     dev: Any = ...
 
     @property

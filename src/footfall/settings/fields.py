@@ -25,14 +25,16 @@ def setting(
     allowed: tuple[str, ...] = (),
     example: str | None = None,
     check: str | None = None,
+    needed: str | None = None,
     dev: Any = ...,
 ) -> Any:
     """One setting.
 
     `default`: ``...`` where it must be given. `low` and `high` bound a number, both included.
     `example` is a TOML value for the documentation. `check` names a further rule of
-    `footfall.settings.values.CHECKS`: "network", "origin", "file", "sha256". `dev` is the value
-    that source ``dev`` has instead of the default (`footfall serve --dev`).
+    `footfall.settings.values.CHECKS`: "network", "origin", "file", "sha256". `needed` says, as
+    the end of a sentence, what comes of leaving it empty, where that is lawful and hardly meant.
+    `dev` is the value that source ``dev`` has instead of the default (`footfall serve --dev`).
     """
     metadata = {
         "help": help,
@@ -42,6 +44,7 @@ def setting(
         "allowed": allowed,
         "example": example,
         "check": check,
+        "needed": needed,
         "dev": dev,
     }
     if default is ...:

@@ -16,6 +16,7 @@ class Vaix:
         (),
         'Values of x-vaix-client-id that belong to this source; "*" is every one.',
         example='["my-brand"]',
+        needed="every vaix request is refused (403)",
         dev=("*",),
     )
     event_types: dict[str, tuple[str, ...]] = setting(  # noqa: RUF009 - it gives a field
