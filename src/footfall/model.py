@@ -71,3 +71,24 @@ class Reject(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=F
     status: int
     body: str | None = None
     """The start of the body, as text."""
+
+
+class MediaSession(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What the journal's state holds of a media session, under `media_key`, as MessagePack.
+
+    Written when the session begins and once more when it closes; a record's change with
+    `closed_at` set is its closing.
+    """
+
+    source: str
+    opened_at: Micros
+    """The server's time when it began."""
+    closed_at: Micros | None = None
+    """The client's time of the event that closed it, or of its last event on a time-out."""
+    why: str | None = None
+    """How it closed: ended, idle, stuck, aged or downloaded."""
+
+
+def media_key(session_id: str) -> str:
+    """Under which the journal's state holds a media session."""
+    return f"media/{session_id}"
