@@ -1,0 +1,88 @@
+"""Where a fold's open sessions are kept between two starts: one SQLite file.
+
+A checkpoint writes what changed since the one before it, what is gone, and the fold's own place in
+the journal, all or nothing. It is a convenience and no record: losing the file costs a fold of the
+journal from its beginning.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+TABLES = """
+CREATE TABLE IF NOT EXISTS fold (name TEXT PRIMARY KEY, state BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS session (key BLOB PRIMARY KEY, state BLOB NOT NULL) WITHOUT ROWID;
+"""
+
+
+class Checkpoint(NamedTuple):
+    """What has changed since the checkpoint before it."""
+
+    fold: bytes
+    """The fold's place, clock and whatever else does not belong to one session."""
+    changed: Iterable[tuple[bytes, bytes]]
+    """Key and state of each session that changed."""
+    gone: Iterable[bytes] = ()
+    """Keys of sessions that are finished and written elsewhere."""
+
+
+class Checkpoints:
+    """One fold's checkpoints. Used by one thread at a time."""
+
+    def __init__(self, path: Path, fold: str, version: int) -> None:
+        """`version` is the fold's: a file of another version counts as empty."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._name = f"{fold}/{version}"
+        self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        self._database.execute("PRAGMA journal_mode = WAL")
+        self._database.execute("PRAGMA synchronous = NORMAL")
+        self._database.executescript(TABLES)
+
+    def close(self) -> None:
+        self._database.close()
+
+    def fold(self) -> bytes | None:
+        """The fold's own state; None where there is none of this version."""
+        row = self._database.execute(
+            "SELECT state FROM fold WHERE name = ?", (self._name,)
+        ).fetchone()
+        return None if row is None else bytes(row[0])
+
+    def sessions(self) -> Iterator[tuple[bytes, bytes]]:
+        """Key and state of every session, of the newest checkpoint."""
+        if self.fold() is not None:
+            yield from self._database.execute("SELECT key, state FROM session")
+
+    def write(self, checkpoint: Checkpoint) -> None:
+        """Make a checkpoint, all or nothing. Raises `sqlite3.Error`."""
+        database = self._database
+        database.execute("BEGIN IMMEDIATE")
+        try:
+            if self.fold() is None:
+                self._clear()
+            database.executemany(
+                "INSERT OR REPLACE INTO session VALUES (?, ?)", checkpoint.changed
+            )
+            database.executemany(
+                "DELETE FROM session WHERE key = ?", ((key,) for key in checkpoint.gone)
+            )
+            database.execute(
+                "INSERT OR REPLACE INTO fold VALUES (?, ?)", (self._name, checkpoint.fold)
+            )
+            database.execute("COMMIT")
+        except BaseException:
+            database.execute("ROLLBACK")
+            raise
+
+    def forget(self) -> None:
+        """Begin anew: the next fold reads the journal from its beginning."""
+        self._database.execute("BEGIN IMMEDIATE")
+        self._clear()
+        self._database.execute("COMMIT")
+
+    def _clear(self) -> None:
+        self._database.execute("DELETE FROM session")
+        self._database.execute("DELETE FROM fold")
