@@ -37,6 +37,7 @@ from footfall.errors import JournalUnavailable
 from footfall.journal.contract import Change, Outcome, Position, Unit
 from footfall.journal.engines.memory import MemoryJournal
 from footfall.metrics import Tally
+from footfall.model import MediaSession, media_key
 from footfall.settings import Limits, Source
 
 CASES = Path(__file__).parents[1] / "cases"
@@ -163,6 +164,11 @@ class Case:
         changes = []
         for session_id, given in self._sessions().items():
             start = NOW - given.get("age_s", 60) * SECOND
+            if "media" in given:
+                media = MediaSession(given.get("source", "site"), start, **given["media"])
+                value = msgspec.msgpack.encode(media)
+                changes.append(Change(media_key(session_id), value, NOW * 2))
+                continue
             session = correlate.TrackingSession(
                 start_time=start, ends_at=start + 86_400 * SECOND, user_id=given.get("user_id")
             )

@@ -1,9 +1,9 @@
 """What a protocol is, and the values that pass between it and the rest.
 
 A protocol is a value (`Protocol`) with one pure function, `decode`, from a `Request` to an
-`Intent` or a `Refusal`, and, where the answer depends on what is known already, a second pure
-function, `decide`, that runs under the journal's lock. It never does I/O and never meets HTTP
-framing: `fastlane` and `endpoint` do.
+`Intent` or a `Refusal` (or a `Reply`, where there is nothing to store), and, where the answer
+depends on what is known already, a second pure function, `decide`, that runs under the journal's
+lock. It never does I/O and never meets HTTP framing: `fastlane` and `endpoint` do.
 
 A sixth protocol is one new module in `protocols/`; `docs/adding-a-protocol.md` walks through it.
 """
@@ -101,6 +101,8 @@ class Reason(enum.StrEnum):
     NOT_ACCEPTABLE = "not_acceptable"
     TOO_EARLY = "too_early"
     SESSION_NOT_FOUND = "session_not_found"
+    SESSION_CLOSED = "session_closed"
+    """It is known, and takes nothing that happened later."""
     OVERLOADED = "overloaded"
     """More waits for the journal than the limits allow, or has waited for too long."""
     JOURNAL_UNAVAILABLE = "journal_unavailable"
@@ -180,7 +182,7 @@ class Route(msgspec.Struct, frozen=True, gc=False):
 
     path: str
     methods: tuple[str, ...]
-    """Empty: any method, OPTIONS included; the protocol then answers preflights itself."""
+    """Empty: any method. With OPTIONS among them the protocol answers preflights itself."""
     body_limit: int | None = None
     """In bytes, where a vendor's route needs another than `server.limits.body_bytes`."""
 
@@ -204,7 +206,8 @@ class Protocol(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     routes: tuple[Route, ...]
-    decode: Callable[[Request, Sources], Intent | Refusal]
+    decode: Callable[[Request, Sources], Intent | Refusal | Reply]
+    """A `Reply` where there is nothing to store and nobody whose it would be: it is the answer."""
     refuse: Callable[[Refusal], Reply]
     """Words a refusal as the vendor's clients expect it: every member of `Reason`."""
     cors: Cors | None = None

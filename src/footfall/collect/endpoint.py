@@ -20,6 +20,7 @@ from footfall.collect.contract import (
     RETRY_LATER,
     Cors,
     HeaderPairs,
+    Intent,
     Protocol,
     Reason,
     Refusal,
@@ -130,8 +131,8 @@ class Endpoint:
             intent = match.protocol.decode(request, self.sources)
         except Exception as raised:  # noqa: BLE001 - becomes a 500 that is logged
             intent = fault("decoding failed", raised, protocol=match.protocol.name)
-        if isinstance(intent, Refusal):
-            self._refuse(match, request, intent, respond)
+        if not isinstance(intent, Intent):
+            self.answer(match, request, intent, None, respond)
             return
         exchange = Exchange(self, match, request, intent.source, respond)
         self._intake.take(match.protocol, request, intent, exchange.settle)

@@ -43,6 +43,7 @@ STATUS: Mapping[Reason, int] = {
     Reason.NOT_ACCEPTABLE: 406,
     Reason.TOO_EARLY: 425,
     Reason.SESSION_NOT_FOUND: 400,
+    Reason.SESSION_CLOSED: 410,
     Reason.OVERLOADED: 503,
     Reason.JOURNAL_UNAVAILABLE: 503,
     Reason.INTERNAL_ERROR: 500,
