@@ -304,6 +304,8 @@ class Checked:
 
     def problems(self, event: Any) -> list[Problem]:
         """Everything that is wrong with an event, as far as anybody reads."""
+        if self.is_valid(event):
+            return []
         found: dict[str, Problem] = {}
         for error in itertools.islice(self._iter_errors(event), MOST_PROBLEMS):
             problem = self._problem(error)
