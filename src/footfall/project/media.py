@@ -1,0 +1,384 @@
+"""The fold of media sessions: journal records in, finished rows and due closings out. No I/O.
+
+A `Fold` follows one partition of the journal and is a function of its records: whoever replays
+them, from the beginning or from a checkpoint, gets the same. Its clock is the journal's: the sum
+of the gaps between records, each counted as at most 15 s, so that the time in which no server ran
+closes no session.
+
+Sessions close by closing records only. A session that is due is told to the runner, which writes
+the closing to the journal; it comes back as a record like sessionEnd's. What precedes that record
+is in the session, and so is what comes in the 5 s after it; then its rows are final.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+
+from footfall.journal.contract import Position, Record
+from footfall.model import MediaSession, Micros, media_key
+from footfall.project import media_machine as machine
+from footfall.project import media_order as order
+from footfall.project import media_session as sessions
+from footfall.project.media_metrics import Rows, rows
+from footfall.project.media_params import (
+    CLIENT,
+    START,
+    VISITOR,
+    params_of,
+    read_metadata,
+    read_params,
+)
+from footfall.project.media_session import SECOND, Closing, Limits, Session, Told
+from footfall.project.media_terms import BREAK, KIND_AND_RANK, KINDS
+
+PROTOCOL = "adobe"
+_MARK = b'"protocol":"adobe"'
+_PREFIX = media_key("")
+_START = KIND_AND_RANK["sessionStart"]
+
+Key = tuple[str, str]
+"""Source and session id."""
+
+
+class MediaEvent(msgspec.Struct, gc=False):
+    """What the fold reads of an `Event`; of the same names, so that either will do."""
+
+    protocol: str
+    source: str
+    type: str
+    occurred_at: Micros
+    session_id: str | None = None
+    profile_id: str | None = None
+    user_id: str | None = None
+    country: str | None = None
+    device: str | None = None
+    os: str | None = None
+    browser: str | None = None
+    playhead_s: float | None = None
+    properties: dict[str, Any] | None = None
+
+
+class Finished(NamedTuple):
+    """A session that is final. It comes out once; after a restore, again, with the same position.
+
+    Several sessions can be closed by one record; they come out of the same `take`.
+    """
+
+    position: Position
+    """Of the closing record."""
+    rows: Rows
+
+
+class Stray(NamedTuple):
+    """An event that came to no open session: its session's rows are final, or it never began."""
+
+    source: str
+    session_id: str
+    told: Told
+
+
+class Taken(NamedTuple):
+    """What one record brought to an end."""
+
+    finished: list[Finished]
+    """In the order of their closings."""
+    strays: list[Stray]
+
+
+class Due(NamedTuple):
+    """A session that has to be closed now: write `closing` under `media_key(session_id)`."""
+
+    source: str
+    session_id: str
+    closing: MediaSession
+
+
+class Snapshot(NamedTuple):
+    """What a checkpoint has to change. `restore` takes what has been written of it."""
+
+    fold: bytes
+    """The fold's own: replaces what was there."""
+    sessions: dict[Key, bytes]
+    """Sessions that changed since the last snapshot, each replacing its own."""
+    gone: list[Key]
+    """Sessions that are no more."""
+
+
+class _State(msgspec.Struct, array_like=True):
+    """The fold's own part of a checkpoint."""
+
+    version: int
+    position: tuple[int, int] | None
+    clock: int
+    last_at: Micros | None
+    closing: list[tuple[int, tuple[int, int], Key]]
+
+
+VERSION = 1
+
+_lines = msgspec.json.Decoder(MediaEvent)
+_closing = msgspec.msgpack.Decoder(MediaSession)
+
+
+class Fold:
+    """The open media sessions of one partition."""
+
+    def __init__(self, limits: Limits | None = None) -> None:
+        self.limits = limits or Limits()
+        self.clock = 0
+        """The journal's, in microseconds from where the fold began."""
+        self.position: Position | None = None
+        """The last record that was taken; it and those before it are passed over."""
+        self._last_at: Micros | None = None
+        self._sessions: dict[str, dict[str, Session]] = {}
+        """By source, by session id: two look-ups are cheaper than making a pair."""
+        self._closing: deque[tuple[int, Position, Key]] = deque()
+        """Closings in their order, with the clock at each."""
+        self._dirty: list[Session] = []
+        self._gone: list[Key] = []
+
+    def __len__(self) -> int:
+        return sum(map(len, self._sessions.values()))
+
+    # The journal's side.
+
+    def take(self, position: Position, record: Record) -> Taken:
+        """Take the next record; one at or before `position` changes nothing.
+
+        Raises `msgspec.DecodeError` where a record's lines are no events.
+        """
+        if self.position is not None and position <= self.position:
+            return Taken([], [])
+        self.position = position
+        if self._last_at is not None:
+            gap = max(0, record.at - self._last_at)
+            self.clock += min(gap, round(self.limits.record_gap_s * SECOND))
+        self._last_at = record.at
+        taken = Taken(self._finish(), [])
+        if _MARK in record.events:
+            self.take_events(record.at, _lines.decode_lines(record.events), taken.strays)
+        for change in record.changes:
+            if change.value is not None and change.key.startswith(_PREFIX):
+                self._change(position, change.key.removeprefix(_PREFIX), change.value)
+        return taken
+
+    def take_events(self, at: Micros, events: Iterable[MediaEvent], strays: list[Stray]) -> None:
+        """The events of a record that was committed `at`; other protocols' are passed over."""
+        everybody, clock, limits = self._sessions, self.clock, self.limits
+        for event in events:
+            if event.protocol != PROTOCOL or event.session_id is None:
+                continue
+            kind_and_rank = KIND_AND_RANK.get(event.type)
+            by_id = everybody.get(event.source)
+            session = by_id.get(event.session_id) if by_id is not None else None
+            if session is None:
+                if kind_and_rank is _START:
+                    self._open(at, event)
+                else:
+                    told = Told(event.occurred_at, event.type, "no_session", late=True)
+                    strays.append(Stray(event.source, event.session_id, told))
+                continue
+            if not session.dirty:
+                session.dirty = True
+                self._dirty.append(session)
+            if kind_and_rank is None:
+                machine.unknown(session, event.occurred_at, event.type, limits)
+                continue
+            playhead = event.playhead_s
+            if playhead is None:
+                playhead = session.playhead
+            elif playhead < 0:
+                playhead = 0.0
+            order.hear(
+                session,
+                clock,
+                event.occurred_at,
+                kind_and_rank,
+                playhead,
+                event.properties,
+                limits,
+            )
+
+    def _open(self, at: Micros, event: MediaEvent) -> None:
+        """A sessionStart goes straight through."""
+        params = params_of(event.properties)
+        visitor = read_params(VISITOR, params)
+        visitor[0] = visitor[0] or event.profile_id
+        customers = params.get("visitor.customerIDs")
+        ts, playhead = event.occurred_at, max(0.0, event.playhead_s or 0.0)
+        assert event.session_id is not None
+        session = Session(
+            source=event.source,
+            session_id=event.session_id,
+            opened_at=at,
+            opened_clock=self.clock,
+            heard_clock=self.clock,
+            started_at=ts,
+            latest_at=ts,
+            ts=ts,
+            playhead=playhead,
+            moved_at=ts,
+            start=read_params(START, params),
+            visitor=visitor,
+            client=[getattr(event, name) for name in CLIENT],
+            counts=[0] * len(KINDS),
+            metadata=read_metadata(event.properties or {}),
+            customer_ids=customers if isinstance(customers, dict) else None,
+            dirty=True,
+        )
+        kind, rank = _START
+        item = (ts, rank, 0, kind, playhead, event.properties, self.clock)
+        machine.apply(session, item, self.limits)
+        self._sessions.setdefault(event.source, {})[event.session_id] = session
+        self._dirty.append(session)
+
+    def _change(self, position: Position, session_id: str, value: bytes) -> None:
+        """A media session's change: its opening, which its event told already, or its closing."""
+        change = _closing.decode(value)
+        session = self._find(change.source, session_id)
+        if session is None:
+            return
+        self._touch(session)
+        session.opened_at = change.opened_at
+        if change.closed_at is None or session.closing is not None:
+            return
+        session.ending = True
+        session.closing = Closing(change.closed_at, change.why or "ended", self.clock)
+        self._closing.append((self.clock, position, (change.source, session_id)))
+
+    def _finish(self) -> list[Finished]:
+        """The sessions whose closing is 5 s ago."""
+        finished = []
+        until = self.clock - self.limits.reorder_s * SECOND
+        while self._closing and self._closing[0][0] <= until:
+            _, position, key = self._closing.popleft()
+            by_id = self._sessions[key[0]]
+            session = by_id.pop(key[1])
+            if not by_id:
+                del self._sessions[key[0]]
+            self._gone.append(key)
+            finished.append(Finished(position, self._final(session)))
+        return finished
+
+    def _final(self, session: Session) -> Rows:
+        order.drain(session, self.limits)
+        machine.apply(session, machine.close_item(session), self.limits)
+        return rows(session, self.limits)
+
+    def due(self) -> list[Due]:
+        """The sessions that time closes now. Told again until their closing has been taken."""
+        limits, clock = self.limits, self.clock
+        idle, longest = clock - limits.idle_s * SECOND, clock - limits.longest_s * SECOND
+        stuck = limits.stuck_s * SECOND
+        found = []
+        for session in self.sessions():
+            if session.heard_clock <= idle:
+                why = "idle"
+            elif session.opened_clock <= longest:
+                why = "aged"
+            elif session.ts - session.moved_at >= stuck and session.state < BREAK:
+                why = "stuck"
+            else:
+                continue
+            if session.closing is None:
+                closing = MediaSession(session.source, session.opened_at, session.latest_at, why)
+                found.append(Due(session.source, session.session_id, closing))
+        return found
+
+    # The reader's side.
+
+    def sessions(self) -> Iterator[Session]:
+        """Every session that is not final. Not to be kept over a `take`, nor changed."""
+        for by_id in self._sessions.values():
+            yield from by_id.values()
+
+    def rows(self, source: str, session_id: str) -> Rows | None:
+        """One session as of now, with what is held back; None where it is not open."""
+        session = self._find(source, session_id)
+        return self._now(session) if session else None
+
+    def open_rows(self) -> Iterator[Rows]:
+        """All of them; made one by one, since all at once are large."""
+        for session in self.sessions():
+            yield self._now(session)
+
+    def session(self, session_id: str) -> list[Rows]:
+        """A session of whatever source: ids are unique within one source only."""
+        return [
+            self._now(by_id[session_id]) for by_id in self._sessions.values() if session_id in by_id
+        ]
+
+    def _now(self, session: Session) -> Rows:
+        if session.closing is None:
+            return rows(session, self.limits)
+        return self._final(sessions.decode(sessions.encode(session)))
+
+    def _find(self, source: str, session_id: str) -> Session | None:
+        by_id = self._sessions.get(source)
+        return by_id.get(session_id) if by_id is not None else None
+
+    # Checkpoints.
+
+    def _touch(self, session: Session) -> None:
+        if not session.dirty:
+            session.dirty = True
+            self._dirty.append(session)
+
+    def dirty(self) -> int:
+        """How many sessions the next snapshot writes or removes."""
+        return len(self._dirty) + len(self._gone)
+
+    def snapshot(self, *, whole: bool = False) -> Snapshot:
+        """What changed since the last snapshot, which from now on counts as written.
+
+        After one that could not be written, take a `whole` one: it has every session, and its
+        `gone` is only what went since the last.
+        """
+        gone, self._gone = self._gone, []
+        changed = self.sessions() if whole else iter(self._dirty)
+        written = {}
+        left = set(gone)
+        for session in changed:
+            key = (session.source, session.session_id)
+            if key not in left or self._find(*key) is session:
+                written[key] = sessions.encode(session)
+        for session in self._dirty:
+            session.dirty = False
+        self._dirty = []
+        state = _State(
+            VERSION,
+            self.position and (self.position.partition, self.position.sequence),
+            self.clock,
+            self._last_at,
+            [(clock, (p.partition, p.sequence), key) for clock, p, key in self._closing],
+        )
+        still = [key for key in gone if key not in written]
+        return Snapshot(msgspec.msgpack.encode(state), written, still)
+
+    @classmethod
+    def restore(cls, fold: bytes, written: Iterable[bytes], limits: Limits | None = None) -> Fold:
+        """The fold as it was at the snapshot. Raises `msgspec.DecodeError` on other bytes, and
+        `ValueError` on a later version's.
+        """
+        state = msgspec.msgpack.decode(fold, type=_State)
+        if state.version > VERSION:
+            raise ValueError(f"checkpoint of version {state.version}, this is {VERSION}")
+        found = cls(limits)
+        found.position = Position(*state.position) if state.position else None
+        found.clock, found._last_at = state.clock, state.last_at
+        found._closing.extend((clock, Position(*p), key) for clock, p, key in state.closing)
+        for data in written:
+            session = sessions.decode(data)
+            session.counts += [0] * (len(KINDS) - len(session.counts))
+            found._sessions.setdefault(session.source, {})[session.session_id] = session
+        return found
+
+
+def changed(snapshot: Snapshot, before: Mapping[Key, bytes]) -> dict[Key, bytes]:
+    """The sessions of a checkpoint after a snapshot was written onto what was there before."""
+    gone = set(snapshot.gone)
+    return {key: data for key, data in before.items() if key not in gone} | snapshot.sessions
