@@ -35,6 +35,7 @@ class DataDirectory:
         self.lock_file = self.path / "lock"
         self.journal = self.path / "journal"
         self.lake = self.path / "lake"
+        self.project = self.path / "project"
         self.metrics = self.path / "metrics"
         self.control = self.path / "control.sock"
 

@@ -122,6 +122,11 @@ class QueryTimeout(FootfallError):
     remedy = "Narrow it to fewer days of received_at, or raise server.query_seconds."
 
 
+class SessionUnknown(FootfallError):
+    code = "F403"
+    remedy = "Check the id, and the data directory: `footfall tail --json` shows ids as they come."
+
+
 class BackupDamaged(FootfallError):
     code = "F501"
     remedy = "A file of the backup is missing or changed. Take another backup."

@@ -8,9 +8,11 @@ holds the data directory and asks this in its own process. Implements
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import re
 import shutil
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +28,13 @@ from footfall.lake.backup import backup
 from footfall.lake.lake import Lake
 from footfall.lake.loader import Loader
 from footfall.lake.query import export
+from footfall.project.runner import MediaRunner
 from footfall.settings import Settings
 
 log = structlog.get_logger("footfall")
 
+MEDIA_TABLES = re.compile(r"media_", re.IGNORECASE)
+"""What a query that asks for media sessions has in it; others need not wait for them."""
 FRESH_SECONDS = 2.0
 """How long a query waits for what was acknowledged before it to be loaded."""
 POLL_SECONDS = 0.2
@@ -46,6 +51,7 @@ class LocalService:
         journal: Journal,
         lake: Lake,
         loader: Loader,
+        media: MediaRunner,
         settings: Settings,
         addresses: Mapping[str, str] | None = None,
     ) -> None:
@@ -53,6 +59,7 @@ class LocalService:
         self._journal = journal
         self._lake = lake
         self._loader = loader
+        self._media = media
         self._settings = settings
         self.sources = settings.sources
         """Replaced whole on reload."""
@@ -62,12 +69,23 @@ class LocalService:
     async def query(self, sql: str, fmt: str) -> AsyncIterator[bytes]:
         """One SELECT over everything that was acknowledged before it was asked."""
         await self._load_all()
+        if MEDIA_TABLES.search(sql):
+            await self._show_media()
         seconds = self._settings.server.query_seconds
         async with export(self._lake, sql, seconds=seconds, fmt=fmt) as pieces:
             async for piece in pieces:
                 yield piece
 
+    async def _show_media(self) -> None:
+        """Fold what was acknowledged, and put what is open where SQL sees it."""
+        try:
+            await self._media.catch_up(FRESH_SECONDS)
+        except TimeoutError:
+            log.warning("a query was answered before all was folded")
+        await self._media.show()
+
     async def _load_all(self) -> None:
+        """Wait for what was acknowledged before to be loaded, as long as that is bearable."""
         try:
             await self._loader.catch_up(FRESH_SECONDS)
         except TimeoutError:
@@ -93,6 +111,12 @@ class LocalService:
                 if not follow:
                     return
                 await asyncio.sleep(POLL_SECONDS)
+
+    async def session(self, session_id: str) -> Sequence[Mapping[str, Any]]:
+        """A media session's rows by table, with its account, as of now."""
+        with contextlib.suppress(TimeoutError):
+            await self._media.catch_up(FRESH_SECONDS)
+        return await self._media.session(session_id)
 
     async def status(self) -> Mapping[str, Any]:
         """Where things are, how much is kept, and how far the lake is behind."""

@@ -16,6 +16,8 @@ from footfall.journal.engines.memory import MemoryJournal
 from footfall.lake.lake import Lake
 from footfall.lake.loader import Loader
 from footfall.model import Event, Reject
+from footfall.project.checkpoints import Checkpoints
+from footfall.project.runner import MediaRunner
 from footfall.service import LocalService
 from footfall.settings import Server, Settings
 
@@ -71,6 +73,9 @@ class Console:
             journal=self.journal,
             lake=self.lake,
             loader=self.loader,
+            media=MediaRunner(
+                self.journal, self.lake, Checkpoints(data.project / "media.db", "media", 1)
+            ),
             settings=Settings(server=Server(), sources=()),
         )
         self.now = NOON / SECOND

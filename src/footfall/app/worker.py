@@ -22,6 +22,9 @@ from footfall.lake.lake import Lake
 from footfall.lake.loader import Loader
 from footfall.lake.maintenance import Maintenance
 from footfall.metrics import DAMAGE, LOADED, LOADER_LAG_BYTES, LOADER_LAG_SECONDS
+from footfall.project.checkpoints import Checkpoints
+from footfall.project.media import VERSION
+from footfall.project.runner import MediaRunner
 from footfall.service import LocalService
 from footfall.settings import Settings
 from footfall.supervisor import JOURNAL_FAILED
@@ -38,12 +41,13 @@ OFFLINE_SECONDS = 3600.0
 async def worker(process: Process) -> int:
     """Follow the journal, keep the lake and answer questions until told to stop; the exit code."""
     settings = process.settings()
-    async with _opened(process.data, settings) as (journal, lake, loader):
+    async with _opened(process.data, settings) as (journal, lake, loader, media):
         service = LocalService(
             data=process.data,
             journal=journal,
             lake=lake,
             loader=loader,
+            media=media,
             settings=settings,
             addresses=process.addresses,
         )
@@ -53,7 +57,7 @@ async def worker(process: Process) -> int:
             journal,
             sources=lambda: service.sources,
             journal_retention_hours=settings.server.journal_retention_hours,
-            followers=(loader.saved,),
+            followers=(loader.saved, media.saved),
         )
         stop, failed = asyncio.Event(), asyncio.Event()
 
@@ -71,6 +75,7 @@ async def worker(process: Process) -> int:
             lambda: _tick(journal, stop, failed),
             lambda: _measure(loader, stop),
             lambda: loader.follow(stop),
+            lambda: media.follow(stop),
             lambda: maintenance.follow(stop),
             console,
         )
@@ -118,7 +123,7 @@ async def _measure(loader: Loader, stop: asyncio.Event) -> None:
 @contextlib.asynccontextmanager
 async def _opened(
     data: DataDirectory, settings: Settings
-) -> AsyncIterator[tuple[LocalJournal, Lake, Loader]]:
+) -> AsyncIterator[tuple[LocalJournal, Lake, Loader, MediaRunner]]:
     """What follows the journal: opened in order, closed in the other."""
     journal = LocalJournal(data.journal)
     journal.open()
@@ -127,7 +132,9 @@ async def _opened(
         lake = Lake(data.lake, memory_mb=server.query_memory_mb, threads=server.query_threads)
         await asyncio.to_thread(lake.open)
         try:
-            yield journal, lake, Loader(journal, lake)
+            checkpoints = Checkpoints(data.project / "media.db", "media", VERSION)
+            with contextlib.closing(checkpoints):
+                yield journal, lake, Loader(journal, lake), MediaRunner(journal, lake, checkpoints)
         finally:
             await asyncio.to_thread(lake.close)
     finally:
@@ -142,9 +149,15 @@ async def open_service(settings: Settings) -> AsyncIterator[LocalService]:
     """
     data = DataDirectory.open(settings.server.data)
     LocalJournal.recover(data.journal)
-    async with _opened(data, settings) as (journal, lake, loader):
+    async with _opened(data, settings) as (journal, lake, loader, media):
         await loader.catch_up(OFFLINE_SECONDS)
-        yield LocalService(data=data, journal=journal, lake=lake, loader=loader, settings=settings)
+        await media.catch_up(OFFLINE_SECONDS)
+        try:
+            yield LocalService(
+                data=data, journal=journal, lake=lake, loader=loader, media=media, settings=settings
+            )
+        finally:
+            await media.close()
 
 
 def restore(source: Path, data_directory: Path) -> Iterator[Mapping[str, Any]]:

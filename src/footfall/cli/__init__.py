@@ -3,7 +3,7 @@
 ``configuration``  --config and --data, and what they come to
 ``serve``          footfall serve
 ``settings``       footfall check, footfall source new
-``asking``         footfall query, tail, status: asked of the running server, else done here
+``asking``         footfall query, tail, session, status: asked of the server, else done here
 ``keeping``        footfall backup, restore
 ``replaying``      footfall replay
 ``output``         tables and progress, on a terminal and in a pipe
@@ -33,6 +33,7 @@ COMMANDS: Mapping[str, str] = {
     "source": "settings",
     "query": "asking",
     "tail": "asking",
+    "session": "asking",
     "status": "asking",
     "backup": "keeping",
     "restore": "keeping",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,11 @@ class Control:
             async for line in response.aiter_lines():
                 _raise_told(line)
                 yield line.encode() + b"\n"
+
+    async def session(self, session_id: str) -> Sequence[Mapping[str, Any]]:
+        async with self._asked("GET", "/session", params={"id": session_id}) as response:
+            found: list[dict[str, Any]] = msgspec.json.decode(await response.aread())
+            return found
 
     async def status(self) -> Mapping[str, Any]:
         async with self._asked("GET", "/status") as response:

@@ -6,7 +6,7 @@ no server runs, a command opens the same service in its own process.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 CONTENT_TYPES: Mapping[str, str] = {
@@ -18,7 +18,7 @@ CONTENT_TYPES: Mapping[str, str] = {
 
 
 class Service(Protocol):
-    """Four questions. Every one may raise a `footfall.errors.FootfallError`.
+    """Five questions. Every one may raise a `footfall.errors.FootfallError`.
 
     Streams are asynchronous generators: nothing happens before their first item is asked for,
     and closing one ends the work behind it.
@@ -38,6 +38,13 @@ class Service(Protocol):
         An item holds one or more whole lines. `start` is "start" (the first record that is
         kept), "now" (what is committed from now on) or a position, "0:4711". With `follow` it
         goes on for ever, else it ends where the journal ends.
+        """
+        ...
+
+    async def session(self, session_id: str) -> Sequence[Mapping[str, Any]]:
+        """A media session, open or closed, with its account: by table, its rows.
+
+        Empty where there is none of this id; more than one where several sources have it.
         """
         ...
 

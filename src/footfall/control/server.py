@@ -2,6 +2,7 @@
 
     POST /query   {"sql", "format"}      the result, streamed
     GET  /tail    ?follow=1&from=now     JSON lines
+    GET  /session ?id=…                  JSON
     GET  /status                         JSON
     POST /backup  {"destination"}        JSON lines of progress
 
@@ -58,6 +59,9 @@ def control_app(service: Service) -> Starlette:
         # Not `_begun`: the first line may be a long time coming, the headers should not be.
         return StreamingResponse(_closed_with_error(lines), media_type=JSON_LINES)
 
+    async def session(request: Request) -> Response:
+        return _json(await service.session(request.query_params.get("id", "")))
+
     async def status(_request: Request) -> Response:
         return _json(await service.status())
 
@@ -70,6 +74,7 @@ def control_app(service: Service) -> Starlette:
         routes=[
             Route("/query", query, methods=["POST"]),
             Route("/tail", tail),
+            Route("/session", session),
             Route("/status", status),
             Route("/backup", backup, methods=["POST"]),
         ],

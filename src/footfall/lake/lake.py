@@ -124,6 +124,9 @@ class Lake:
                 "SELECT table_name FROM duckdb_tables() WHERE database_name = 'lake'"
             ).fetchall()
         }
+        for table in tables.MEDIA_OPEN:
+            open_table = table._replace(name=f"memory.main.{table.name}")
+            root.execute(tables.create_statement(open_table))
         with self.transaction(root):
             if tables.FACTS.name not in known:
                 root.execute(tables.create_statement(tables.FACTS))

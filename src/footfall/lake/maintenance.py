@@ -27,8 +27,10 @@ from footfall.lake.tables import (
     BY_DAY,
     CLIENT_IDS,
     EVENTS,
+    FOLLOWERS,
     LOADER,
     MARKS,
+    MEDIA_CLOSED,
     REJECTS,
     Table,
     create_statement,
@@ -162,7 +164,7 @@ async def retain(maintenance: Maintenance) -> None:
         (table, "source = $2", source.id, source.retention_days)
         for source in maintenance.sources()
         if source.retention_days is not None
-        for table in (EVENTS, REJECTS)
+        for table in (EVENTS, REJECTS, *MEDIA_CLOSED)
     ]
     limits.append((REJECTS, "source IS NULL AND $2 = ''", "", NAMELESS_DAYS))
     limits.append((CLIENT_IDS, "$2 = ''", "", CLIENT_ID_DAYS + 1))
@@ -208,7 +210,7 @@ async def tidy(maintenance: Maintenance) -> None:
     """Make the book-keeping tables anew: every load leaves a dead row in them."""
 
     def work(connection: duckdb.DuckDBPyConnection) -> None:
-        for table in (LOADER, MARKS):
+        for table in (LOADER, MARKS, FOLLOWERS):
             marks = ", ".join(f"${n}" for n in range(1, len(table.columns) + 1))
             with maintenance.lake.transaction(connection):
                 rows = connection.execute(f"SELECT * FROM {table.name}").fetchall()

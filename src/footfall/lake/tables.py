@@ -9,6 +9,8 @@ from __future__ import annotations
 from importlib import resources
 from typing import NamedTuple
 
+from footfall.project.media_columns import MEDIA_TABLES, MediaColumn
+
 FORMAT = 1
 """Version of everything below. A release opens every earlier format and refuses a later one."""
 
@@ -111,7 +113,37 @@ SESSIONS = Table(
     view="sessions.sql",
 )
 
-TABLES = (EVENTS, REJECTS, SESSIONS)
+
+def _column(column: MediaColumn) -> Column:
+    unit = "UTC" if column.type == "TIMESTAMP" else "seconds" if column.name.endswith("_s") else ""
+    return Column(column.name, column.type, column.help, unit)
+
+
+MEDIA_HELP = {
+    "media_sessions": "One row per media session, open or closed, with its metrics as of now.",
+    "media_ads": "One row per ad that a media session played inside an ad break.",
+    "media_chapters": "One row per chapter of a media session.",
+    "media_states": "One row per media session and player state (full screen, mute, …) of it.",
+}
+MEDIA = tuple(
+    Table(name, MEDIA_HELP[name], tuple(map(_column, columns)), view=f"{name}.sql")
+    for name, columns in MEDIA_TABLES.items()
+)
+"""What is closed together with what is still open."""
+
+CLOSED = (
+    Column("received_at", "TIMESTAMP", "When the session was opened, by the server.", "UTC", True),
+    Column("partition", "INTEGER", "Partition of the record that closed it.", required=True),
+    Column("position", "BIGINT", "Sequence of the record that closed it.", required=True),
+)
+"""What a closed row has besides: it is appended once, by the position of its closing."""
+MEDIA_CLOSED = tuple(
+    Table(f"{table.name}_closed", table.help, (*table.columns, *CLOSED)) for table in MEDIA
+)
+MEDIA_OPEN = tuple(Table(f"{table.name}_open", table.help, table.columns) for table in MEDIA)
+"""In memory beside the lake, filled anew before it is asked for."""
+
+TABLES = (EVENTS, REJECTS, SESSIONS, *MEDIA)
 """What users may query."""
 
 LOADER = Table(
@@ -153,10 +185,20 @@ FACTS = Table(
     ),
 )
 
-PRIVATE = (LOADER, MARKS, CLIENT_IDS, FACTS)
+FOLLOWERS = Table(
+    "followers",
+    "Up to which closing a fold's rows are in the lake, changed together with the rows.",
+    (
+        Column("name", "VARCHAR", "Of the fold.", required=True),
+        Column("partition", "INTEGER", "Journal partition.", required=True),
+        Column("through", "BIGINT", "Sequence of the last closing record.", required=True),
+    ),
+)
+
+PRIVATE = (LOADER, MARKS, CLIENT_IDS, FACTS, FOLLOWERS, *MEDIA_CLOSED)
 """The lake's own tables, out of users' reach."""
 
-BY_DAY = (EVENTS, REJECTS, CLIENT_IDS)
+BY_DAY = (EVENTS, REJECTS, CLIENT_IDS, *MEDIA_CLOSED)
 """Partitioned by day of `received_at`, so that a query over some days reads those days only and
 retention deletes whole files."""
 

@@ -63,9 +63,7 @@ class Checkpoints:
         try:
             if self.fold() is None:
                 self._clear()
-            database.executemany(
-                "INSERT OR REPLACE INTO session VALUES (?, ?)", checkpoint.changed
-            )
+            database.executemany("INSERT OR REPLACE INTO session VALUES (?, ?)", checkpoint.changed)
             database.executemany(
                 "DELETE FROM session WHERE key = ?", ((key,) for key in checkpoint.gone)
             )

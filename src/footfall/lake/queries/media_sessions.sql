@@ -1,0 +1,4 @@
+-- What is closed stands in the lake; what is open is put into memory before it is asked for.
+SELECT * EXCLUDE (received_at, partition, position) FROM media_sessions_closed
+UNION ALL BY NAME
+SELECT * FROM memory.main.media_sessions_open

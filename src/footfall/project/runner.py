@@ -1,0 +1,215 @@
+"""Follows the journal with the fold of media sessions: all of its reading and writing.
+
+What the fold says is due to be closed is committed as a closing record, which the fold then meets
+like any other. What is final goes into the lake, and then what is open into a checkpoint; the
+journal keeps what no checkpoint has passed. A process may be killed between any two of these: the
+fold then goes on from the last checkpoint, gives the same rows again, and the lake passes over
+those that it has.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sqlite3
+import time
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import duckdb
+import msgspec
+import structlog
+
+from footfall.errors import FootfallError
+from footfall.journal.contract import Change, Journal, Outcome, Position, States, Unit
+from footfall.lake import media as store
+from footfall.lake.lake import Lake
+from footfall.model import MediaSession, Micros, media_key
+from footfall.project.checkpoints import Checkpoint, Checkpoints
+from footfall.project.media import Due, Finished, Fold, Stray
+from footfall.project.media_metrics import Rows
+from footfall.project.media_session import Limits
+
+log = structlog.get_logger(__name__)
+
+READ_BYTES = 2 << 20
+"""Of the journal at a time: reading and folding it holds up everything else meanwhile."""
+CHECKPOINT_SECONDS = 5.0
+CLOSINGS = 1000
+"""Most sessions that are closed in one record."""
+REMEMBERED: Micros = 7 * 86_400 * 1_000_000
+"""How long the journal's state remembers that a session timed out."""
+
+_session = msgspec.msgpack.Decoder(MediaSession)
+
+
+class MediaRunner:
+    """Runs one fold. At most one at a time may follow a journal."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        lake: Lake,
+        checkpoints: Checkpoints,
+        *,
+        limits: Limits | None = None,
+        every_seconds: float = 1.0,
+        checkpoint_seconds: float = CHECKPOINT_SECONDS,
+    ) -> None:
+        self._journal = journal
+        self._lake = lake
+        self._checkpoints = checkpoints
+        self._every_seconds = every_seconds
+        self._checkpoint_seconds = checkpoint_seconds
+        self._stepping = asyncio.Lock()
+        self._finished: list[Finished] = []
+        """Final and not in the lake yet."""
+        self._snapshot_failed = False
+        self._checkpointed = time.monotonic()
+        self._fold = self._restored(limits)
+        self._next: Position | None = None
+        """Where to read on; None at the fold's own place."""
+        self._saved: dict[int, int] = {}
+        self._note_saved()
+
+    def _restored(self, limits: Limits | None) -> Fold:
+        state = self._checkpoints.fold()
+        if state is None:
+            return Fold(limits)
+        return Fold.restore(state, (data for _, data in self._checkpoints.sessions()), limits)
+
+    # Following.
+
+    async def step(self) -> bool:
+        """Fold, close, append and, where it is time, checkpoint. Whether more waits to be read."""
+        async with self._stepping:
+            more = await self._read()
+            await self._close_due()
+            await self._append()
+            if time.monotonic() - self._checkpointed >= self._checkpoint_seconds:
+                await self._checkpoint()
+            return more
+
+    async def _read(self) -> bool:
+        (span,) = await self._journal.partitions()
+        start = self._next or self._fold.position or span.first
+        if start.sequence >= span.end.sequence:
+            return False
+        batch = await self._journal.read(max(start, span.first), READ_BYTES)
+        for position, record in batch.records:
+            taken = self._fold.take(position, record)
+            self._finished.extend(taken.finished)
+            _tell(taken.strays)
+        self._next = batch.next
+        return batch.next.sequence < span.end.sequence
+
+    async def _close_due(self) -> None:
+        due = self._fold.due()
+        for first in range(0, len(due), CLOSINGS):
+            units = [_closing_unit(one) for one in due[first : first + CLOSINGS]]
+            await self._journal.transact(units)
+
+    async def _append(self) -> None:
+        if self._finished:
+            await self._lake.run(partial(store.append, self._lake, tuple(self._finished)))
+            self._finished.clear()
+
+    async def _checkpoint(self) -> None:
+        """After what is final has been appended: a checkpoint forgets it."""
+        snapshot = self._fold.snapshot(whole=self._snapshot_failed)
+        checkpoint = Checkpoint(
+            snapshot.fold,
+            [(_key(*key), data) for key, data in snapshot.sessions.items()],
+            [_key(*key) for key in snapshot.gone],
+        )
+        self._snapshot_failed = True
+        await asyncio.to_thread(self._checkpoints.write, checkpoint)
+        self._snapshot_failed = False
+        self._checkpointed = time.monotonic()
+        self._note_saved()
+
+    def _note_saved(self) -> None:
+        position = self._fold.position
+        if position is not None:
+            self._saved[position.partition] = position.sequence
+
+    def saved(self) -> Mapping[int, int]:
+        """By partition: what is behind a checkpoint. For trimming the journal."""
+        return self._saved
+
+    async def follow(self, stop: asyncio.Event) -> None:
+        """Step until `stop`, and checkpoint at the end.
+
+        A failure is logged and tried again: everything is still in the journal.
+        """
+        while not stop.is_set():
+            wait = self._every_seconds
+            try:
+                if await self.step():
+                    wait = 0.0
+            except (duckdb.Error, sqlite3.Error, OSError, FootfallError) as fault:
+                log.exception("media.step_failed", error=str(fault))
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), max(wait, 0.001))
+        await self.close()
+
+    async def close(self) -> None:
+        """Keep what was folded."""
+        async with self._stepping:
+            with contextlib.suppress(duckdb.Error, sqlite3.Error, OSError, FootfallError):
+                await self._append()
+                await self._checkpoint()
+
+    async def catch_up(self, seconds: float) -> None:
+        """Return once everything that was durable at the call is folded, and final rows appended.
+
+        Raises `TimeoutError` after `seconds`, and whatever a step raises.
+        """
+        (span,) = await self._journal.partitions()
+        async with asyncio.timeout(seconds):
+            while (self._next or Position(span.partition, -1)).sequence < span.end.sequence:
+                if not await self.step():
+                    break
+
+    # Asking.
+
+    async def show(self) -> None:
+        """Make `media_sessions` and its kin show what is open, as of now."""
+        rows = list(self._fold.open_rows())
+        await self._lake.run(partial(store.show, rows))
+
+    async def session(self, session_id: str) -> Sequence[Mapping[str, Any]]:
+        """A session, open or closed: its rows by table. One for each source that has such an id."""
+        found: list[Mapping[str, Any]] = [
+            store.by_table(rows)
+            for rows in (*self._fold.session(session_id), *self._awaited(session_id))
+        ]
+        return found or await self._lake.run(partial(store.closed, session_id))
+
+    def _awaited(self, session_id: str) -> list[Rows]:
+        """Final, and not in the lake yet."""
+        return [one.rows for one in self._finished if one.rows.session["session_id"] == session_id]
+
+
+def _closing_unit(due: Due) -> Unit:
+    """Close a session, unless its client did in the meantime."""
+    key = media_key(due.session_id)
+    until = time.time_ns() // 1000 + REMEMBERED
+
+    def decide(states: States) -> Outcome:
+        value = states.get(key)
+        if value is not None and _session.decode(value).closed_at is not None:
+            return Outcome()
+        return Outcome(changes=(Change(key, msgspec.msgpack.encode(due.closing), until),))
+
+    return Unit((key,), decide)
+
+
+def _tell(strays: Sequence[Stray]) -> None:
+    if strays:
+        log.info("media.events_of_no_session", events=len(strays))
+
+
+def _key(source: str, session_id: str) -> bytes:
+    return f"{source}\0{session_id}".encode()
