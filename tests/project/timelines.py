@@ -56,7 +56,7 @@ def event(at, playhead, kind, what=None, *, sid=SID, source="tv", **fields):
 
 def timeline(text, **fields):
     found = []
-    for line in text.strip().splitlines():
+    for line in filter(str.strip, text.splitlines()):
         at, playhead, kind, *what = line.split(None, 3)
         given = ast.literal_eval(what[0]) if what else None
         found.append(event(float(at), float(playhead), kind, given, **fields))
@@ -107,7 +107,7 @@ class Journal:
 
 def fold_all(records, fold=None):
     """The fold after all records, and what was finished on the way."""
-    fold = fold or Fold()
+    fold = Fold() if fold is None else fold
     finished = []
     for position, record in records:
         finished += fold.take(position, record).finished

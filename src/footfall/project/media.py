@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from footfall.journal.contract import Position, Record
-from footfall.model import MediaSession, Micros, media_key
+from footfall.model import Event, MediaSession, Micros, media_key
 from footfall.project import media_machine as machine
 from footfall.project import media_order as order
 from footfall.project import media_session as sessions
@@ -140,9 +140,17 @@ class Fold:
         """Closings in their order, with the clock at each."""
         self._dirty: list[Session] = []
         self._gone: list[Key] = []
+        """Since the last snapshot."""
+        self._gone_unsure: list[Key] = []
+        """In the last snapshot, which may not have been written."""
 
     def __len__(self) -> int:
+        """Sessions that are not final."""
         return sum(map(len, self._sessions.values()))
+
+    def __bool__(self) -> bool:
+        """True without any session too: an empty fold is a fold."""
+        return True
 
     # The journal's side.
 
@@ -166,7 +174,9 @@ class Fold:
                 self._change(position, change.key.removeprefix(_PREFIX), change.value)
         return taken
 
-    def take_events(self, at: Micros, events: Iterable[MediaEvent], strays: list[Stray]) -> None:
+    def take_events(
+        self, at: Micros, events: Iterable[Event | MediaEvent], strays: list[Stray]
+    ) -> None:
         """The events of a record that was committed `at`; other protocols' are passed over."""
         everybody, clock, limits = self._sessions, self.clock, self.limits
         for event in events:
@@ -203,7 +213,7 @@ class Fold:
                 limits,
             )
 
-    def _open(self, at: Micros, event: MediaEvent) -> None:
+    def _open(self, at: Micros, event: Event | MediaEvent) -> None:
         """A sessionStart goes straight through."""
         params = params_of(event.properties)
         visitor = read_params(VISITOR, params)
@@ -335,10 +345,11 @@ class Fold:
     def snapshot(self, *, whole: bool = False) -> Snapshot:
         """What changed since the last snapshot, which from now on counts as written.
 
-        After one that could not be written, take a `whole` one: it has every session, and its
-        `gone` is only what went since the last.
+        After one that could not be written, take a `whole` one: it has every session, and all
+        that are gone since the last snapshot that was not followed by a whole one.
         """
-        gone, self._gone = self._gone, []
+        gone = self._gone_unsure + self._gone if whole else self._gone
+        self._gone_unsure, self._gone = gone, []
         changed = self.sessions() if whole else iter(self._dirty)
         written = {}
         left = set(gone)

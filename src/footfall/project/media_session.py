@@ -7,6 +7,7 @@ checkpoints as a MessagePack array: new fields go at the end, with a default.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import inf
 from typing import Any
 
@@ -16,7 +17,7 @@ from footfall.model import Micros
 
 SECOND = 1_000_000
 
-Properties = dict[str, Any]
+Properties = Mapping[str, Any]
 """`Event.properties`: params, qoeData and customMetadata, each only where it was sent."""
 
 Item = tuple[Micros, int, float, int, float, Properties | None, int]
