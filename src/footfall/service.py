@@ -150,6 +150,7 @@ class LocalService:
             "sources": [source.id for source in self.sources],
             "journal": journal,
             "lake": lake,
+            "media": {"open_sessions": self._media.open},
         }
 
     async def backup(self, destination: str) -> AsyncIterator[Mapping[str, Any]]:

@@ -174,6 +174,11 @@ class MediaRunner:
 
     # Asking.
 
+    @property
+    def open(self) -> int:
+        """Sessions that are open, or were closed less than 5 s ago: their rows are not final."""
+        return len(self._fold)
+
     async def show(self) -> None:
         """Make `media_sessions` and its kin show what is open, as of now."""
         rows = list(self._fold.open_rows())
