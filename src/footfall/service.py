@@ -68,13 +68,17 @@ class LocalService:
 
     async def query(self, sql: str, fmt: str) -> AsyncIterator[bytes]:
         """One SELECT over everything that was acknowledged before it was asked."""
-        await self._load_all()
-        if MEDIA_TABLES.search(sql):
-            await self._show_media()
+        await self.refresh(sql)
         seconds = self._settings.server.query_seconds
         async with export(self._lake, sql, seconds=seconds, fmt=fmt) as pieces:
             async for piece in pieces:
                 yield piece
+
+    async def refresh(self, sql: str) -> None:
+        """Wait for what was acknowledged before, as long as that is bearable."""
+        await self._load_all()
+        if MEDIA_TABLES.search(sql):
+            await self._show_media()
 
     async def _show_media(self) -> None:
         """Fold what was acknowledged, and put what is open where SQL sees it."""
@@ -85,7 +89,7 @@ class LocalService:
         await self._media.show()
 
     async def _load_all(self) -> None:
-        """Wait for what was acknowledged before to be loaded, as long as that is bearable."""
+        """Load what was acknowledged."""
         try:
             await self._loader.catch_up(FRESH_SECONDS)
         except TimeoutError:

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib import resources
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
@@ -119,13 +119,21 @@ class Session(msgspec.Struct, frozen=True):
     events: Page
 
 
+class LiveService(Service, Protocol):
+    """The service of the very process, which can be told to be up to date."""
+
+    async def refresh(self, sql: str) -> None:
+        """Make what a query asks for as fresh as a query of the service would see it."""
+        ...
+
+
 class Answers:
     """Over a lake and a service that somebody else opened and will close."""
 
     def __init__(
         self,
         lake: Lake,
-        service: Service,
+        service: LiveService,
         *,
         seconds: float,
         now: Callable[[], float] = time.time,
@@ -139,6 +147,7 @@ class Answers:
 
     async def sql(self, sql: str, rows: int) -> Answer:
         """The first rows of anybody's SELECT. Raises `QueryRefused`, `QueryTimeout`."""
+        await self.service.refresh(sql)
         return await ask(self._lake, sql, seconds=self._seconds, rows=rows)
 
     async def overview(self, period: Period) -> Overview:

@@ -13,9 +13,8 @@ from collections.abc import Iterator
 
 import uvicorn
 
-from footfall.console.answers import Answers
+from footfall.console.answers import Answers, LiveService
 from footfall.console.site import console_site
-from footfall.control.contract import Service
 from footfall.lake.lake import Lake
 from footfall.settings import Server
 
@@ -31,7 +30,7 @@ async def serve_console(
     stop: asyncio.Event,
     *,
     lake: Lake,
-    service: Service,
+    service: LiveService,
     server: Server,
     token: str,
 ) -> None:
