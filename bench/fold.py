@@ -151,6 +151,10 @@ def size(count: int) -> None:
         reading.append((time.perf_counter() - began) * 1000)
     due = best(fold.due, 3)
     began = time.perf_counter()
+    for _rows in fold.open_rows():
+        pass
+    every = time.perf_counter() - began
+    began = time.perf_counter()
     snapshot = fold.snapshot()
     wrote = time.perf_counter() - began
     stored = sum(map(len, snapshot.sessions.values()))
@@ -163,6 +167,7 @@ def size(count: int) -> None:
     print(f"| of that before the first session | {empty:,.0f} MB |")
     print(f"| read one session's metrics, median | {statistics.median(reading):.3f} ms |")
     print(f"| the same, slowest of {len(reading):,} | {max(reading):.3f} ms |")
+    print(f"| read all sessions' metrics, one by one | {every:.1f} s |")
     print(f"| look which sessions are due | {due * 1000:.0f} ms |")
     print(f"| snapshot of all of them | {wrote * 1000:.0f} ms, {stored / count:.0f} bytes each |")
     print(f"| restore all of them | {restored * 1000:.0f} ms |")

@@ -6,7 +6,8 @@ from timelines import SID, START, Journal, closing, event, fold_all, timeline
 
 from footfall.journal.contract import Change, Position, Record
 from footfall.model import Event, MediaSession, media_key
-from footfall.project.media import Fold, changed
+from footfall.project.media import Fold
+from footfall.project.media_checkpoint import changed
 from footfall.project.media_session import SECOND, Limits
 
 PLAY = timeline("0 0 sessionStart\n0 0 play")
@@ -314,6 +315,16 @@ def test_a_time_out_is_dated_with_the_last_event_and_says_how_long_it_was_silent
     row = done.rows.session
     assert (row["why"], row["ended_at"]) == ("idle", START + 10 * SECOND)
     assert (row["content_time_spent_s"], row["since_last_call_s"]) == (10, 600)
+
+
+def test_an_event_that_came_while_the_time_out_was_under_way_is_in_the_session():
+    journal = Journal()
+    journal.play(timeline("0 0 sessionStart\n0 0 play\n10 10 ping\n20 20 ping"), delay=0)
+    journal.add(21, (), [closing(START + 10 * SECOND, "aged")])
+    journal.add(26)
+    _, (done,) = fold_all(journal.records)
+    row = done.rows.session
+    assert (row["content_time_spent_s"], row["ended_at"]) == (20, START + 20 * SECOND)
 
 
 def test_a_downloaded_session_is_one_record():

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from timelines import Journal, closing, event, fold_all
 
-from footfall.project.media import Fold, changed
+from footfall.project.media import Fold
+from footfall.project.media_checkpoint import changed
 from footfall.project.media_session import SECOND
 from footfall.project.media_terms import KINDS
 

@@ -13,7 +13,7 @@ is in the session, and so is what comes in the 5 s after it; then its rows are f
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import msgspec
@@ -23,6 +23,14 @@ from footfall.model import Event, MediaSession, Micros, media_key
 from footfall.project import media_machine as machine
 from footfall.project import media_order as order
 from footfall.project import media_session as sessions
+from footfall.project.media_checkpoint import (
+    VERSION,
+    Key,
+    Own,
+    Snapshot,
+    decode_own,
+    decode_sessions,
+)
 from footfall.project.media_metrics import Rows, rows
 from footfall.project.media_params import (
     CLIENT,
@@ -35,13 +43,22 @@ from footfall.project.media_params import (
 from footfall.project.media_session import SECOND, Closing, Limits, Session, Told
 from footfall.project.media_terms import BREAK, KIND_AND_RANK, KINDS
 
+__all__ = [
+    "VERSION",
+    "Due",
+    "Finished",
+    "Fold",
+    "Key",
+    "MediaEvent",
+    "Snapshot",
+    "Stray",
+    "Taken",
+]
+
 PROTOCOL = "adobe"
 _MARK = b'"protocol":"adobe"'
 _PREFIX = media_key("")
 _START = KIND_AND_RANK["sessionStart"]
-
-Key = tuple[str, str]
-"""Source and session id."""
 
 
 class MediaEvent(msgspec.Struct, gc=False):
@@ -97,29 +114,6 @@ class Due(NamedTuple):
     closing: MediaSession
 
 
-class Snapshot(NamedTuple):
-    """What a checkpoint has to change. `restore` takes what has been written of it."""
-
-    fold: bytes
-    """The fold's own: replaces what was there."""
-    sessions: dict[Key, bytes]
-    """Sessions that changed since the last snapshot, each replacing its own."""
-    gone: list[Key]
-    """Sessions that are no more."""
-
-
-class _State(msgspec.Struct, array_like=True):
-    """The fold's own part of a checkpoint."""
-
-    version: int
-    position: tuple[int, int] | None
-    clock: int
-    last_at: Micros | None
-    closing: list[tuple[int, tuple[int, int], Key]]
-
-
-VERSION = 1
-
 _lines = msgspec.json.Decoder(MediaEvent)
 _closing = msgspec.msgpack.Decoder(MediaSession)
 
@@ -157,7 +151,7 @@ class Fold:
     def take(self, position: Position, record: Record) -> Taken:
         """Take the next record; one at or before `position` changes nothing.
 
-        Raises `msgspec.DecodeError` where a record's lines are no events.
+        Raises `msgspec.DecodeError` where a record's lines are no events; it then counts as taken.
         """
         if self.position is not None and position <= self.position:
             return Taken([], [])
@@ -360,7 +354,7 @@ class Fold:
         for session in self._dirty:
             session.dirty = False
         self._dirty = []
-        state = _State(
+        own = Own(
             VERSION,
             self.position and (self.position.partition, self.position.sequence),
             self.clock,
@@ -368,28 +362,17 @@ class Fold:
             [(clock, (p.partition, p.sequence), key) for clock, p, key in self._closing],
         )
         still = [key for key in gone if key not in written]
-        return Snapshot(msgspec.msgpack.encode(state), written, still)
+        return Snapshot(msgspec.msgpack.encode(own), written, still)
 
     @classmethod
     def restore(cls, fold: bytes, written: Iterable[bytes], limits: Limits | None = None) -> Fold:
         """The fold as it was at the snapshot. Raises `msgspec.DecodeError` on other bytes, and
         `ValueError` on a later version's.
         """
-        state = msgspec.msgpack.decode(fold, type=_State)
-        if state.version > VERSION:
-            raise ValueError(f"checkpoint of version {state.version}, this is {VERSION}")
+        own = decode_own(fold)
         found = cls(limits)
-        found.position = Position(*state.position) if state.position else None
-        found.clock, found._last_at = state.clock, state.last_at
-        found._closing.extend((clock, Position(*p), key) for clock, p, key in state.closing)
-        for data in written:
-            session = sessions.decode(data)
-            session.counts += [0] * (len(KINDS) - len(session.counts))
-            found._sessions.setdefault(session.source, {})[session.session_id] = session
+        found.position = Position(*own.position) if own.position else None
+        found.clock, found._last_at = own.clock, own.last_at
+        found._closing.extend((clock, Position(*p), key) for clock, p, key in own.closing)
+        found._sessions = decode_sessions(written)
         return found
-
-
-def changed(snapshot: Snapshot, before: Mapping[Key, bytes]) -> dict[Key, bytes]:
-    """The sessions of a checkpoint after a snapshot was written onto what was there before."""
-    gone = set(snapshot.gone)
-    return {key: data for key, data in before.items() if key not in gone} | snapshot.sessions

@@ -10,6 +10,7 @@ from __future__ import annotations
 from math import ceil, floor
 from typing import Any, NamedTuple
 
+from footfall.model import Micros
 from footfall.project import media_session as sessions
 from footfall.project.media_effects import MARKERS, add_span
 from footfall.project.media_hints import hints
@@ -24,7 +25,7 @@ from footfall.project.media_params import (
     columns_of,
 )
 from footfall.project.media_session import SECOND, Ad, Chapter, Limits, Session
-from footfall.project.media_terms import KINDS, REASONS, STATES
+from footfall.project.media_terms import KIND, KINDS, REASONS, STATES
 
 Row = dict[str, Any]
 
@@ -92,7 +93,7 @@ def _session_row(key: Row, session: Session, start: Row) -> Row:
             "playback": STATES[session.state],
             "opened_at": session.opened_at,
             "started_at": session.started_at,
-            "ended_at": closing.closed_at if closing else session.ts,
+            "ended_at": _ended_at(session),
             "viewer_id": viewer,
         }
         | {name: visitor.pop(name) for name in (*names, "app_installation_id")}
@@ -104,7 +105,7 @@ def _session_row(key: Row, session: Session, start: Row) -> Row:
         | start
         | {
             "metadata": session.metadata,
-            "events": sum(session.counts[:-1]) + session.reasons.get("unknown_type", 0),
+            "events": sum(session.counts) - session.counts[KIND["close"]] + session.reasons.get("unknown_type", 0),
             "playhead_s": session.playhead,
         }
         | _content_row(session, start["length_s"])
@@ -122,6 +123,16 @@ def _session_row(key: Row, session: Session, start: Row) -> Row:
             "account": account(session),
         }
     )  # fmt: skip
+
+
+def _ended_at(session: Session) -> Micros:
+    """The end that the client gave; else the last event, which may have come while the closing
+    was under way.
+    """
+    closing = session.closing
+    if closing is None:
+        return session.ts
+    return closing.closed_at if closing.why == "ended" else max(closing.closed_at, session.ts)
 
 
 def _content_row(session: Session, length: float | None) -> Row:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import inf
+from sys import intern
 from typing import Any
 
 import msgspec
@@ -142,7 +143,7 @@ class Session(msgspec.Struct, array_like=True, gc=False):
     """In the order of `media_params.START`."""
     visitor: list[Any]
     """In the order of `media_params.VISITOR`."""
-    client: list[str | None]
+    client: list[Any]
     """In the order of `media_params.CLIENT`."""
     counts: list[int]
     """Events applied, by kind."""
@@ -255,3 +256,10 @@ def encode(session: Session) -> bytes:
 def decode(data: bytes) -> Session:
     """What `encode` wrote. Raises `msgspec.DecodeError` where it is something else."""
     return _decoder.decode(data)
+
+
+def share_texts(session: Session) -> None:
+    """Let texts that many sessions have alike stand in memory once, as `media_params.text` does."""
+    session.source = intern(session.source)
+    for values in (session.start, session.visitor, session.client):
+        values[:] = [intern(each) if isinstance(each, str) else each for each in values]
