@@ -24,9 +24,10 @@ from footfall.lake.maintenance import Maintenance
 from footfall.metrics import DAMAGE, LOADED, LOADER_LAG_BYTES, LOADER_LAG_SECONDS
 from footfall.project.checkpoints import Checkpoints
 from footfall.project.media import VERSION
+from footfall.project.media_session import Limits
 from footfall.project.runner import MediaRunner
 from footfall.service import LocalService
-from footfall.settings import Settings
+from footfall.settings import Media, Settings
 from footfall.supervisor import JOURNAL_FAILED
 
 log = structlog.get_logger("footfall")
@@ -134,11 +135,23 @@ async def _opened(
         try:
             checkpoints = Checkpoints(data.project / "media.db", "media", VERSION)
             with contextlib.closing(checkpoints):
-                yield journal, lake, Loader(journal, lake), MediaRunner(journal, lake, checkpoints)
+                media = MediaRunner(journal, lake, checkpoints, limits=_limits(server.media))
+                yield journal, lake, Loader(journal, lake), media
         finally:
             await asyncio.to_thread(lake.close)
     finally:
         await asyncio.to_thread(journal.close)
+
+
+def _limits(media: Media) -> Limits:
+    return Limits(
+        idle_s=media.idle_seconds,
+        gap_s=media.gap_seconds,
+        stuck_s=media.stuck_seconds,
+        longest_s=media.longest_seconds,
+        reorder_s=media.reorder_seconds,
+        reorder_events=media.reorder_events,
+    )
 
 
 @contextlib.asynccontextmanager

@@ -129,5 +129,7 @@ _INTRODUCTIONS = {
     "[server]": "The process: where it listens, where it keeps things.",
     "[server.limits]": "A bound on everything that a stranger controls. Past one, a request is "
     "refused with a status and a reason that names it.",
+    "[server.media]": "When media sessions close by themselves, and how their events are ordered. "
+    "Times are those of the journal: while no server runs, none passes.",
     "[[source]]": "One site or app: its keys, who may call, what is kept. Repeat it for each.",
 }

@@ -101,6 +101,45 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Media:
+    """`[server.media]`: when media sessions close by themselves, and how their events are ordered.
+
+    Times of the journal's clock: while no server runs, none passes.
+    """
+
+    idle_seconds: float = setting(
+        600.0, "Time without an event after which a session closes.", unit="seconds", low=1
+    )
+    gap_seconds: float = setting(
+        600.0,
+        "Longest time between two events that counts as play, pause or whatever was before it; "
+        "a longer one counts as nothing.",
+        unit="seconds",
+        low=1,
+    )
+    stuck_seconds: float = setting(
+        1800.0,
+        "Time without the playhead moving, ads aside, after which a session closes.",
+        unit="seconds",
+        low=1,
+    )
+    longest_seconds: float = setting(
+        86_400.0, "Age at which a session closes.", unit="seconds", low=1
+    )
+    reorder_seconds: float = setting(
+        5.0,
+        "Time for which events are held back so that late ones find their place; also how long "
+        "after its close a session's rows become final.",
+        unit="seconds",
+        low=0,
+        high=60,
+    )
+    reorder_events: int = setting(
+        10, "Events of one session that are held back at most.", low=1, high=1000
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
     """`[server]`"""
 
@@ -157,6 +196,7 @@ class Server:
         high=256,
     )
     limits: Limits = field(default_factory=Limits)
+    media: Media = field(default_factory=Media)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
