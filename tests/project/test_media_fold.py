@@ -50,6 +50,21 @@ def test_what_comes_after_the_window_is_applied_at_once_and_marked_late():
     assert (told["type"], told["late"], told["reason"]) == ("pauseStart", True, None)
 
 
+def test_of_two_that_wait_both_are_ripe_after_the_window():
+    fold, _ = arrived((0, PLAY), (1, "20 20 ping\n10 10 ping"), (7, "15 15 ping"))
+    assert row_of(fold)["late_events"] == 1
+    fold, _ = arrived((0, PLAY), (1, "20 20 ping\n10 10 ping"), (5.9, "15 15 ping"))
+    assert row_of(fold)["late_events"] == 0
+
+
+def test_a_late_event_leaves_playhead_and_quality_alone():
+    late = [event(5, 5, "ping", {"qoeData": {"bitrate": 1}}), event(6, 90, "ping")]
+    fold, _ = arrived((0, PLAY), (11, "10 10 ping"), (21, "20 20 ping"), (26, late))
+    row = row_of(fold)
+    assert (row["late_events"], row["playhead_s"], row["unique_time_played_s"]) == (2, 20, 20)
+    assert (row["progress_markers"], row["bitrate_average_kbps"]) == ([10], None)
+
+
 def test_the_first_of_ten_that_wait_is_applied():
     events = [event(n, n, "ping") for n in range(10, 19)]
     fold, _ = arrived((0, PLAY), (20, [*events, event(9, 9, "ping"), event(9.5, 9.5, "ping")]))
@@ -206,6 +221,16 @@ def test_a_long_ad_break_is_not_stuck():
     assert paused_until(1900, text).due()
 
 
+def test_a_break_that_begins_in_the_last_moment_keeps_a_session_from_being_stuck():
+    journal = Journal()
+    events = timeline("0 0 sessionStart\n0 0 play\n5 5 pauseStart")
+    events += [event(at, 5, "ping") for at in range(10, 1800, 10)]
+    events += timeline("1806 5 adBreakStart\n1806 5 adStart")
+    journal.play(events)
+    journal.add(1812, timeline("1812 5 ping"))
+    assert fold_all(journal.records)[0].due() == []
+
+
 def test_after_a_break_the_half_hour_goes_on_where_it_was():
     journal = Journal()
     events = timeline("0 0 sessionStart\n0 0 play\n5 5 pauseStart")
@@ -254,7 +279,7 @@ def test_a_closed_session_waits_for_the_window_and_comes_out_once():
 
 def test_an_event_from_before_the_end_counts_within_the_window():
     _, finished = arrived(
-        (0, "0 0 sessionStart\n0 0 play"), (10, "10 8 sessionEnd"),
+        (0, "0 0 sessionStart\n0 0 play"), (8.5, "8.5 7 ping"), (10, "10 8 sessionEnd"),
         (14, "2 2 pauseStart\n4 2 play"), (15, []),
     )  # fmt: skip
     (done,) = finished
@@ -263,7 +288,7 @@ def test_an_event_from_before_the_end_counts_within_the_window():
 
 
 def test_ten_events_in_the_window_do_not_hasten_the_end():
-    late = "".join(f"\n{9 + n / 100} 8 ping" for n in range(20))
+    late = "".join(f"\n{9 + n / 100} 8 ping" for n in reversed(range(20)))
     _, finished = arrived(
         (0, "0 0 sessionStart\n0 0 play"), (10, "10 8 sessionEnd"), (14, late), (15, [])
     )
@@ -430,6 +455,18 @@ def test_after_a_snapshot_that_was_not_written_a_whole_one_has_what_was_gone():
         assert ("tv", sid) in lost.gone
     assert set(changed(fold.snapshot(whole=True), stored)) == {("tv", "c")}
     assert fold.snapshot().gone == []
+
+
+def test_texts_that_sessions_have_alike_are_in_memory_once_after_a_restore():
+    journal = Journal()
+    for sid in ("a", "b"):
+        journal.add(0, timeline("0 0 sessionStart {'media.name': 'The film'}", sid=sid))
+    fold, _ = fold_all(journal.records)
+    snapshot = fold.snapshot()
+    a, b = Fold.restore(snapshot.fold, snapshot.sessions.values()).sessions()
+    assert a.start[1] == "The film"
+    assert a.start[1] is b.start[1]
+    assert a.source is b.source
 
 
 def test_a_later_versions_checkpoint_is_refused():

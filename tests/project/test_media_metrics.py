@@ -211,6 +211,15 @@ def test_active_minutes_are_those_in_which_something_played_or_buffered():
     assert runs == [minute[:2], minute[2:4], minute[4:]], "starting and paused are not active"
 
 
+def test_active_minutes_that_follow_each_other_are_one_stretch():
+    to_the_minute = 60 - START // SECOND % 60
+    runs = metrics(
+        PLAY + f"{to_the_minute} 40 ping\n{to_the_minute + 60} 100 ping", "active_minutes"
+    )
+    first = START // (60 * SECOND)
+    assert runs == [[first, first + 1]]
+
+
 def test_paused_minutes_are_not_active():
     assert metrics("0 0 sessionStart\n0 0 pauseStart\n500 0 ping", "active_minutes") == []
 

@@ -105,7 +105,7 @@ def _session_row(key: Row, session: Session, start: Row) -> Row:
         | start
         | {
             "metadata": session.metadata,
-            "events": sum(session.counts) - session.counts[KIND["close"]] + session.reasons.get("unknown_type", 0),
+            "events": _events(session),
             "playhead_s": session.playhead,
         }
         | _content_row(session, start["length_s"])
@@ -123,6 +123,12 @@ def _session_row(key: Row, session: Session, start: Row) -> Row:
             "account": account(session),
         }
     )  # fmt: skip
+
+
+def _events(session: Session) -> int:
+    """What clients sent: all kinds but our own, and what is of no kind."""
+    ours = session.counts[KIND["close"]]
+    return sum(session.counts) - ours + session.reasons.get("unknown_type", 0)
 
 
 def _ended_at(session: Session) -> Micros:

@@ -1,7 +1,8 @@
 """What is kept of params: which key becomes which column, and how its value is read.
 
-Names of the keys: https://developer.adobe.com/client-sdks and the Media Collection API's pages on
-session, ad and chapter parameters. A value of another type than expected is left out; the edge
+Names of the keys: the request parameters of
+https://experienceleague.adobe.com/en/docs/media-analytics/using/implementation/analytics-only/streaming-media-apis/mc-api-overview;
+a value of another type than expected is left out; the edge
 has refused it already where it is required. Values are kept as lists in the order of these
 tuples, so new params go at the end.
 """
