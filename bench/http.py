@@ -160,10 +160,12 @@ workers = {workers}
 [[source]]
 id = "bench"
 key_sha256 = "{digest}"
-protocols = ["vaix", "jay"]
+protocols = ["vaix", "jay", "adobe"]
 origins = ["https://shop.example"]
 [source.vaix]
 client_ids = ["bench"]
+[source.adobe]
+report_suites = ["bench"]
 """
     )
     command = [str(Path(sys.executable).with_name("footfall")), "serve", "--config", str(config)]

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from footfall.errors import SettingsError
 from footfall.settings import (
     Limits,
+    Media,
     Server,
     Settings,
     Source,
@@ -336,7 +337,8 @@ def test_a_problem_of_the_environment_names_the_variable(variable, text, message
 def test_every_server_setting_has_its_variable():
     texts = {row.environment for row in describe(EXTENSIONS) if row.environment}
     assert "FOOTFALL_SERVER_LIMITS_BODY_BYTES" in texts
-    assert len(texts) == len(declared(Server)) - 1 + len(declared(Limits))
+    settings = [s for kind in (Server, Limits, Media) for s in declared(kind).values()]
+    assert len(texts) == len([setting for setting in settings if not setting.is_table])
 
 
 def test_the_environment_does_not_hide_a_server_table_of_the_wrong_kind():

@@ -238,6 +238,17 @@ def test_a_row_that_was_appended_before_a_crash_is_not_appended_again(studio):
     run(test())
 
 
+def test_a_session_that_becomes_final_after_it_was_shown_is_there_once(studio):
+    async def test():
+        await studio.happens(WATCHED + ENDED)
+        assert len(await studio.sessions()) == 1
+        await studio.passes(10)  # nothing is shown anew
+        rows = (await ask(studio.lake, "SELECT state FROM media_sessions", seconds=20)).rows
+        assert rows == [("closed",)]
+
+    run(test())
+
+
 def test_what_the_lake_could_not_take_is_appended_later(studio, monkeypatch):
     real, failing = running.store.append, True
 

@@ -125,8 +125,11 @@ class Intake:
                 events = (self._event(name, request, source, drafts[0], visit),)
             else:
                 events = tuple([self._event(name, request, source, d, visit) for d in drafts])
-            if not carried and intent.decide is None:
-                return Outcome(encode_events(events), (), (), intent.reply), cell
+            if not carried:
+                decide = intent.decide
+                if decide is None:
+                    return Outcome(encode_events(events), (), (), intent.reply), cell
+                return Unit(intent.keys, lambda states: decide(intent, states, events)), cell
         else:
             self._tally.cell(DROPPED, protocol.name, dropped).number += len(drafts)
         return _unit(request, intent, events, carried, dropped), cell

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import duckdb
@@ -48,18 +48,51 @@ def append(lake: Lake, finished: Sequence[Finished], connection: duckdb.DuckDBPy
         connection.execute(
             "INSERT INTO followers VALUES ($1, $2, $3)", [FOLLOWER, last.partition, last.sequence]
         )
+    _hide(connection, [one.rows.session for one in new])
     return len(new)
 
 
-def show(sessions: Iterable[Rows], connection: duckdb.DuckDBPyConnection) -> None:
-    """Put what is open now beside the lake, in place of what was there."""
+def _hide(connection: duckdb.DuckDBPyConnection, sessions: Sequence[Mapping[str, Any]]) -> None:
+    """Take what is in the lake now out of what is shown beside it."""
+    keys = "\n".join(f"{row['source']}/{row['session_id']}" for row in sessions)
+    there = {
+        name for (name,) in connection.execute(
+            "SELECT table_name FROM duckdb_tables() WHERE database_name = 'memory'"
+        ).fetchall()
+    }  # fmt: skip
+    for table in MEDIA_OPEN:
+        for name in there & {table.name, f"{table.name}_next"}:
+            connection.execute(
+                f"DELETE FROM memory.main.{name} WHERE source || '/' || session_id IN "
+                "(SELECT unnest(string_split($1, chr(10))))",
+                [keys],
+            )
+
+
+def prepare(connection: duckdb.DuckDBPyConnection) -> None:
+    """Begin to put together what is open now; nobody sees it before `show`."""
+    for table in MEDIA_OPEN:
+        connection.execute(create_statement(table._replace(name=_next(table)), replace=True))
+
+
+def add(sessions: Sequence[Rows], connection: duckdb.DuckDBPyConnection) -> None:
+    """More of what is open."""
     found = [_rows(rows) for rows in sessions]
-    connection.execute("BEGIN")
     for place, table in enumerate(MEDIA_OPEN):
-        name = f"memory.main.{table.name}"
-        connection.execute(create_statement(table._replace(name=name), replace=True))
-        put_rows(connection, table, [row for rows in found for row in rows[place]], name)
+        put_rows(connection, table, [row for rows in found for row in rows[place]], _next(table))
+
+
+def show(connection: duckdb.DuckDBPyConnection) -> None:
+    """Put what was prepared in the place of what was shown before."""
+    connection.execute("BEGIN")
+    for table in MEDIA_OPEN:
+        connection.execute(f"DROP TABLE memory.main.{table.name}")
+        connection.execute(f"ALTER TABLE {_next(table)} RENAME TO {table.name}")
     connection.execute("COMMIT")
+
+
+def _next(table: Table) -> str:
+    return f"memory.main.{table.name}_next"
 
 
 def closed(session_id: str, connection: duckdb.DuckDBPyConnection) -> list[Mapping[str, Any]]:

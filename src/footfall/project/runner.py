@@ -36,6 +36,7 @@ log = structlog.get_logger(__name__)
 READ_BYTES = 2 << 20
 """Of the journal at a time: reading and folding it holds up everything else meanwhile."""
 CHECKPOINT_SECONDS = 5.0
+SHOWN_AT_ONCE = 1000
 CLOSINGS = 1000
 """Most sessions that are closed in one record."""
 REMEMBERED: Micros = 7 * 86_400 * 1_000_000
@@ -63,6 +64,7 @@ class MediaRunner:
         self._every_seconds = every_seconds
         self._checkpoint_seconds = checkpoint_seconds
         self._stepping = asyncio.Lock()
+        self._showing = asyncio.Lock()
         self._finished: list[Finished] = []
         """Final and not in the lake yet."""
         self._snapshot_failed = False
@@ -180,9 +182,19 @@ class MediaRunner:
         return len(self._fold)
 
     async def show(self) -> None:
-        """Make `media_sessions` and its kin show what is open, as of now."""
-        rows = list(self._fold.open_rows())
-        await self._lake.run(partial(store.show, rows))
+        """Make `media_sessions` and its kin show what is open.
+
+        A thousand sessions at a time, so that following goes on meanwhile.
+        """
+        async with self._showing:
+            keys = [(session.source, session.session_id) for session in self._fold.sessions()]
+            await self._lake.run(store.prepare)
+            for first in range(0, len(keys), SHOWN_AT_ONCE):
+                some = [self._fold.rows(*key) for key in keys[first : first + SHOWN_AT_ONCE]]
+                rows = [row for row in some if row is not None]  # else it is final by now
+                await self._lake.run(partial(store.add, rows))
+            await self._append()  # so that what became final meanwhile is not missing
+            await self._lake.run(store.show)
 
     async def session(self, session_id: str) -> Sequence[Mapping[str, Any]]:
         """A session, open or closed: its rows by table. One for each source that has such an id."""

@@ -46,6 +46,7 @@ from footfall.journal.contract import (
 )
 from footfall.journal.engines.appender import Appended, Appender
 from footfall.journal.engines.files import Files
+from footfall.journal.engines.known import Known
 from footfall.journal.engines.recovery import LOCK, STATE, TIP, Recovery, exclusive, recover
 from footfall.journal.engines.replay import replay, undecodable
 from footfall.journal.engines.segments import (
@@ -112,6 +113,7 @@ class LocalJournal:
             self._lock_fd = os.open(self._directory / LOCK, os.O_RDWR | os.O_CLOEXEC)
             self._state = State(self._directory / STATE)
             self._shown = State(self._directory / STATE)
+            self._known = Known(self._state.stored)
         except (OSError, StateDamaged) as fault:
             raise JournalFailed(f"{self._directory} has not been recovered: {fault}") from fault
         self._committer = threading.Thread(target=self._serve, name="journal", daemon=True)
@@ -221,17 +223,20 @@ class LocalJournal:
     # Committing, on the event loop.
 
     async def _transact(self, units: Sequence[Unit | Outcome]) -> Sequence[Outcome | Exception]:
-        async with self._locked() as known:
-            tip = known
+        async with self._locked() as found:
+            tip = found
             now = max(self._clock(), tip.last_at)
             keys = keys_of(units)
             if keys and tip.applied < tip.changes_end:
                 tip = await self._on_committer(self._catch_up_state, tip)
-            decided = decide(units, self._state.load(keys, now) if keys else {}, now)
+            known = self._known.load(keys, now, tip.changes_end) if keys else {}
+            decided = decide(units, known, now)
             if decided.writes or not units:
                 record = Record(now, decided.events, decided.rejects, decided.changes)
                 appended = self._appender.append(tip.base, tip.end, encode_record(record))
                 await self._on_committer(self._settle, (tip, record, appended))
+                if record.changes:
+                    self._known.change(record.changes, tip.changes_end, appended.end)
             return decided.results
 
     @contextlib.asynccontextmanager

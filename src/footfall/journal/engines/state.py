@@ -111,9 +111,14 @@ class State:
 
     def load(self, keys: Iterable[str], now: Micros) -> dict[str, bytes]:
         """The live values of some keys."""
+        stored = self.stored(keys)
+        return {key: value for key, (value, expires_at) in stored.items() if expires_at > now}
+
+    def stored(self, keys: Iterable[str]) -> dict[str, tuple[bytes, Micros]]:
+        """What is kept for some keys, with its expiry, which may be over."""
         wanted = {digest(key): key for key in keys}
         digests = list(wanted)
-        live: dict[str, bytes] = {}
+        found: dict[str, tuple[bytes, Micros]] = {}
         with _Faults():
             while digests:
                 width = next((w for w in _WIDTHS if w >= len(digests)), _WIDTHS[-1])
@@ -121,9 +126,8 @@ class State:
                 some.extend([b""] * (width - len(some)))
                 for key, value, expires_at, crc in self._db.execute(_GET[width], some):
                     _check_row(key, value, expires_at, crc)
-                    if expires_at > now:
-                        live[wanted[key]] = value
-        return live
+                    found[wanted[key]] = (value, expires_at)
+        return found
 
     def apply(self, changes: Iterable[Change], applied: int) -> None:
         """Put changes of the log in, in order, and the position after them, as one."""

@@ -1,0 +1,56 @@
+"""State values that were read since the state last changed: most are asked for again soon.
+
+Every change of the state, by whatever process, moves the tip's `changes_end`; what was read before
+holds as long as that stands where it stood. Only under the journal's lock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from footfall.journal.contract import Change
+from footfall.model import Micros
+
+MOST = 50_000
+"""Keys that are remembered, those among them that have no value."""
+
+Stored = tuple[bytes, Micros]
+"""A value and its expiry."""
+
+
+class Known:
+    """A cache before the state's file."""
+
+    def __init__(self, read: Callable[[Sequence[str]], Mapping[str, Stored]]) -> None:
+        """`read` gives what is stored for keys, expired or not."""
+        self._read = read
+        self._found: dict[str, Stored | None] = {}
+        self._changes_end = -1
+
+    def load(self, keys: Iterable[str], now: Micros, changes_end: int) -> dict[str, bytes]:
+        """The live values of keys, where the tip says that changes end at `changes_end`."""
+        if changes_end != self._changes_end or len(self._found) > MOST:
+            self._found.clear()
+            self._changes_end = changes_end
+        found = self._found
+        missing = [key for key in keys if key not in found]
+        if missing:
+            stored = self._read(missing)
+            for key in missing:
+                found[key] = stored.get(key)
+        live: dict[str, bytes] = {}
+        for key in keys:
+            one = found[key]
+            if one is not None and one[1] > now:
+                live[key] = one[0]
+        return live
+
+    def change(self, changes: Sequence[Change], before: int, changes_end: int) -> None:
+        """Our own changes were stored: what was known `before` them holds with them."""
+        if before != self._changes_end:
+            return
+        for change in changes:
+            self._found[change.key] = (
+                None if change.value is None else (change.value, change.expires_at)
+            )
+        self._changes_end = changes_end
