@@ -6,12 +6,14 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import structlog
 
 from footfall.app.child import Process, background, on_signals
+from footfall.collect.protocols.adobe.settings import Adobe
 from footfall.console.server import serve_console
 from footfall.control.server import serving
 from footfall.data import DataDirectory
@@ -22,6 +24,7 @@ from footfall.lake.lake import Lake
 from footfall.lake.loader import Loader
 from footfall.lake.maintenance import Maintenance
 from footfall.metrics import DAMAGE, LOADED, LOADER_LAG_BYTES, LOADER_LAG_SECONDS
+from footfall.model import Micros
 from footfall.project.checkpoints import Checkpoints
 from footfall.project.media import VERSION
 from footfall.project.media_session import Limits
@@ -135,12 +138,24 @@ async def _opened(
         try:
             checkpoints = Checkpoints(data.project / "media.db", "media", VERSION)
             with contextlib.closing(checkpoints):
-                media = MediaRunner(journal, lake, checkpoints, limits=_limits(server.media))
+                media = MediaRunner(
+                    journal,
+                    lake,
+                    checkpoints,
+                    limits=_limits(server.media),
+                    remembered=partial(_remembered, settings),
+                )
                 yield journal, lake, Loader(journal, lake), media
         finally:
             await asyncio.to_thread(lake.close)
     finally:
         await asyncio.to_thread(journal.close)
+
+
+def _remembered(settings: Settings, source: str) -> Micros:
+    """How long a source's closed media sessions are remembered."""
+    days = next((one.of(Adobe) for one in settings.sources if one.id == source), Adobe())
+    return round(days.remember_closed_days * 86_400 * 1_000_000)
 
 
 def _limits(media: Media) -> Limits:

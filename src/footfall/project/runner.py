@@ -13,7 +13,7 @@ import asyncio
 import contextlib
 import sqlite3
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -40,7 +40,7 @@ SHOWN_AT_ONCE = 1000
 CLOSINGS = 1000
 """Most sessions that are closed in one record."""
 REMEMBERED: Micros = 7 * 86_400 * 1_000_000
-"""How long the journal's state remembers that a session timed out."""
+"""How long the journal's state remembers that a session timed out, where nobody says otherwise."""
 
 _session = msgspec.msgpack.Decoder(MediaSession)
 
@@ -55,12 +55,15 @@ class MediaRunner:
         checkpoints: Checkpoints,
         *,
         limits: Limits | None = None,
+        remembered: Callable[[str], Micros] = lambda _source: REMEMBERED,
         every_seconds: float = 1.0,
         checkpoint_seconds: float = CHECKPOINT_SECONDS,
     ) -> None:
         self._journal = journal
         self._lake = lake
         self._checkpoints = checkpoints
+        self._remembered = remembered
+        """By source: how long its closed sessions are told from unknown ones."""
         self._every_seconds = every_seconds
         self._checkpoint_seconds = checkpoint_seconds
         self._stepping = asyncio.Lock()
@@ -109,7 +112,10 @@ class MediaRunner:
     async def _close_due(self) -> None:
         due = self._fold.due()
         for first in range(0, len(due), CLOSINGS):
-            units = [_closing_unit(one) for one in due[first : first + CLOSINGS]]
+            units = [
+                _closing_unit(one, time.time_ns() // 1000 + self._remembered(one.source))
+                for one in due[first : first + CLOSINGS]
+            ]
             await self._journal.transact(units)
 
     async def _append(self) -> None:
@@ -209,10 +215,9 @@ class MediaRunner:
         return [one.rows for one in self._finished if one.rows.session["session_id"] == session_id]
 
 
-def _closing_unit(due: Due) -> Unit:
+def _closing_unit(due: Due, until: Micros) -> Unit:
     """Close a session, unless its client did in the meantime."""
     key = media_key(due.session_id)
-    until = time.time_ns() // 1000 + REMEMBERED
 
     def decide(states: States) -> Outcome:
         value = states.get(key)
