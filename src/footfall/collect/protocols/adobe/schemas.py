@@ -11,15 +11,18 @@ Not what may come when (a session's first event, say): that is `content`.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import sys
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import jsonschema_rs
 import msgspec
 
 from footfall.collect.contract import Problem
+
+if TYPE_CHECKING:
+    import jsonschema_rs
 
 Schema = dict[str, Any]
 
@@ -290,38 +293,52 @@ def _schema(event_type: str | None, params: Params) -> Schema:
 
 
 class Checked:
-    """One event type's schema, ready to be run and to be sent."""
+    """One event type's schema, ready to be run and to be sent.
 
-    __slots__ = ("_iter_errors", "_schema", "document", "is_valid")
+    Made ready with its first event: the worker, which only reads settings here, never needs it.
+    """
 
     def __init__(self, event_type: str | None, params: Params) -> None:
         self._schema = _schema(event_type, params)
-        validator = jsonschema_rs.validator_for(self._schema)
-        self.is_valid: Callable[[Any], bool] = validator.is_valid
-        self._iter_errors = validator.iter_errors
-        self.document = msgspec.json.encode(self._schema)
+
+    @functools.cached_property
+    def document(self) -> bytes:
         """As `GET /api/v1/schemas/{eventType}` sends it."""
+        return msgspec.json.encode(self._schema)
+
+    @functools.cached_property
+    def is_valid(self) -> Callable[[Any], bool]:
+        """Whether nothing is wrong with an event."""
+        return self._validator.is_valid
+
+    @functools.cached_property
+    def _validator(self) -> jsonschema_rs.Validator:
+        import jsonschema_rs  # noqa: PLC0415 - 7 MB with the schemas
+
+        return jsonschema_rs.validator_for(self._schema)
 
     def problems(self, event: Any) -> list[Problem]:
         """Everything that is wrong with an event, as far as anybody reads."""
         if self.is_valid(event):
             return []
         found: dict[str, Problem] = {}
-        for error in itertools.islice(self._iter_errors(event), MOST_PROBLEMS):
+        for error in itertools.islice(self._validator.iter_errors(event), MOST_PROBLEMS):
             problem = self._problem(error)
             found.setdefault(problem.path, problem)
         return list(found.values())
 
     def _problem(self, error: jsonschema_rs.ValidationError) -> Problem:
+        from jsonschema_rs import ValidationErrorKind  # noqa: PLC0415 - as above
+
         kind = error.kind
         fragment: Any = self._schema
         for step in error.schema_path[:-1]:
             fragment = fragment[step]
         path = [*error.instance_path]
-        if isinstance(kind, jsonschema_rs.ValidationErrorKind.Required):
+        if isinstance(kind, ValidationErrorKind.Required):
             path.append(kind.property)
             return Problem(dotted(path), "Missing. " + must_be(fragment["properties"][path[-1]]))
-        if isinstance(kind, jsonschema_rs.ValidationErrorKind.PropertyNames):
+        if isinstance(kind, ValidationErrorKind.PropertyNames):
             path.append(str(kind.error.instance))
             return Problem(
                 dotted(path), 'Its name may hold only letters, digits, "_" and "."; rename it.'
