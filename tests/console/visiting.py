@@ -66,7 +66,8 @@ class Console:
         self.lake = Lake(data.lake, memory_mb=256, threads=1)
         self.lake.open()
         data.journal.mkdir()
-        self.journal = MemoryJournal(lambda: NOON)
+        self.clock = NOON
+        self.journal = MemoryJournal(lambda: self.clock)
         self.loader = Loader(self.journal, self.lake)
         self.service = LocalService(
             data=data,

@@ -6,6 +6,8 @@
 ``paging``   pages of rows by key, so that what arrives meanwhile moves nothing
 ``api``      the answers as JSON
 ``pages``    the answers as HTML, with ``chart`` and ``words``; loads Jinja at the first page
+``media``    the questions about media sessions; ``media_api`` and ``media_pages`` answer as the two
+             above do, the pages in ``media_words``
 ``site``     all of it as one application
 ``server``   the application on its port, inside the worker
 

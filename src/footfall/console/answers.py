@@ -141,27 +141,32 @@ class Answers:
         self.service = service
         self._lake = lake
         self._seconds = seconds
-        self._now = now
+        self.now = now
+        """Seconds since 1970."""
         self._asking = asyncio.Lock()
         self._overviews: dict[str, tuple[float, Overview]] = {}
 
     async def sql(self, sql: str, rows: int) -> Answer:
         """The first rows of anybody's SELECT. Raises `QueryRefused`, `QueryTimeout`."""
         await self.service.refresh(sql)
+        return await self.read(sql, rows)
+
+    async def read(self, sql: str, rows: int) -> Answer:
+        """As `sql`, of what is loaded and shown by now."""
         return await ask(self._lake, sql, seconds=self._seconds, rows=rows)
 
     async def overview(self, period: Period) -> Overview:
         """One at a time, and the same for everybody within a second: pages ask again and again."""
         async with self._asking:
             made, overview = self._overviews.get(period.name, (0.0, None))
-            if overview is None or not 0 <= self._now() - made < OVERVIEW_SECONDS:
+            if overview is None or not 0 <= self.now() - made < OVERVIEW_SECONDS:
                 overview = await self._overview(period)
-                self._overviews[period.name] = (self._now(), overview)
+                self._overviews[period.name] = (self.now(), overview)
             return overview
 
     async def _overview(self, period: Period) -> Overview:
         size = period.bin_s
-        first = (int(self._now()) // size - period.bins + 1) * size
+        first = (int(self.now()) // size - period.bins + 1) * size
         end = first + size * period.bins
         span = {"start": first * SECOND, "end": end * SECOND, "bin": size * SECOND, "most": MOST}
         found = await self._query("overview_bins", span)
@@ -170,7 +175,7 @@ class Answers:
             bins[row[0]] = row[1]
         counts = (await self._query("overview_counts", span)).rows
         reasons = await self._query("overview_rejects", span)
-        by_reason = [RejectCount(**_row(reasons.columns, row)) for row in reasons.rows]
+        by_reason = [RejectCount(**as_row(reasons.columns, row)) for row in reasons.rows]
 
         def by(kind: str) -> list[Count]:
             return [Count(name, n, protocol) for k, name, protocol, n in counts if k == kind]
@@ -202,7 +207,7 @@ class Answers:
         return await self._newest(REJECTS, NEWEST_REJECTS, wanted)
 
     async def _newest(self, table: Table, order: Order, wanted: Wanted) -> Page:
-        fixed, end = equal(wanted.filters), int(self._now() * SECOND)
+        fixed, end = equal(wanted.filters), int(self.now() * SECOND)
         if wanted.until is not None:
             fixed.append(f"{order.time} < make_timestamp({wanted.until})")
             end = wanted.until
@@ -229,7 +234,7 @@ class Answers:
         if wanted.cursor is not None:
             conditions.append(IN_ORDER.beyond(wanted.cursor))
         events = await self._page(EVENTS, IN_ORDER, conditions, wanted.limit)
-        return Session(_row(found.columns, found.rows[0]), events)
+        return Session(as_row(found.columns, found.rows[0]), events)
 
     async def _page(
         self, table: Table, order: Order, conditions: Sequence[str], limit: int
@@ -243,7 +248,7 @@ class Answers:
         )
         width = len(table.columns)
         names = [column.name for column in table.columns]
-        rows = [_row(names, row[:width]) for row in found.rows]
+        rows = [as_row(names, row[:width]) for row in found.rows]
         more = found.truncated and found.rows
         return Page(rows, cursor_text(found.rows[-1][width:]) if more else None)
 
@@ -279,7 +284,8 @@ def _bounded(table: Table) -> list[str]:
 JSON_COLUMNS = frozenset(column.name for column in EVENTS.columns if column.type == "JSON")
 
 
-def _row(names: Sequence[str], values: Sequence[Any]) -> Row:
+def as_row(names: Sequence[str], values: Sequence[Any]) -> Row:
+    """A row of a result as it is shown: times with their zone, what is too long cut or left out."""
     row = {name: _value(name, value) for name, value in zip(names, values, strict=True)}
     left_out = [name for name in row if name in JSON_COLUMNS and row[name] is ...]
     if not left_out:

@@ -5,11 +5,11 @@ The same for pages and API. Raises `NotUnderstood`, worded for whoever wrote the
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 
 from footfall.console.answers import PERIODS, Period
-from footfall.console.paging import NotUnderstood, Order, Wanted, read_cursor
+from footfall.console.paging import Descending, NotUnderstood, Order, Wanted, read_cursor
 from footfall.model import Micros
 
 ROWS = 50
@@ -19,12 +19,17 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def wanted(
-    params: Mapping[str, str], order: Order, filters: Collection[str], *, place: str = "before"
+    params: Mapping[str, str],
+    order: Order | Descending,
+    filters: Collection[str],
+    *,
+    place: str = "before",
+    rows: int = ROWS,
 ) -> Wanted:
     """`place` is the name of the parameter that a page's `next` is given back in."""
     return Wanted(
         {name: _text(name, params[name]) for name in filters if params.get(name)},
-        _limit(params.get("limit", "")),
+        _limit(params.get("limit", ""), rows),
         moment(params.get("until", "")),
         read_cursor(params[place], order, place) if params.get(place) else None,
     )
@@ -39,12 +44,12 @@ def refuse_unknown(params: Mapping[str, str], known: Collection[str]) -> None:
             )
 
 
-def period(params: Mapping[str, str]) -> Period:
-    name = params.get("period") or PERIODS[0].name
-    for known in PERIODS:
+def period(params: Mapping[str, str], among: Sequence[Period] = PERIODS) -> Period:
+    name = params.get("period") or among[0].name
+    for known in among:
         if known.name == name:
             return known
-    raise NotUnderstood(f"`period` must be one of {', '.join(p.name for p in PERIODS)}.")
+    raise NotUnderstood(f"`period` must be one of {', '.join(p.name for p in among)}.")
 
 
 def _text(name: str, value: str) -> str:
@@ -62,9 +67,9 @@ def text(name: str, value: str) -> str:
     return _text(name, value)
 
 
-def _limit(value: str) -> int:
+def _limit(value: str, rows: int) -> int:
     if not value:
-        return ROWS
+        return rows
     if not (value.isascii() and value.isdecimal() and 1 <= int(value[:9]) <= MOST_ROWS):
         raise NotUnderstood(f"`limit` must be a whole number from 1 to {MOST_ROWS}.")
     return int(value)

@@ -75,6 +75,43 @@ def chart(values: list[int], start: datetime, bin_s: int) -> Chart:
     return Chart(bars, lines, labels, round(slot, 3), round(slot * (1 - GAP), 3))
 
 
+class Place(NamedTuple):
+    """One point of a curve, as a bar."""
+
+    slot: float
+    x: float
+    y: float
+    height: float
+
+
+class Curve(NamedTuple):
+    """Shares of a whole, drawn from none to all."""
+
+    bars: list[Place]
+    slot_width: float
+    bar_width: float
+    every: int
+    """Each so many points have room for a label."""
+    height: int = HEIGHT
+    top: int = TOP
+
+
+def curve(shares: list[float]) -> Curve:
+    """A bar for every share, from 0 to 1."""
+    slot = 100 / max(len(shares), 1)
+    bars = [
+        Place(
+            round(slot * place, 3),
+            round(slot * (place + GAP / 2), 3),
+            round(TOP + HEIGHT * (1 - share), 2),
+            round(HEIGHT * share, 2),
+        )
+        for place, share in enumerate(shares)
+    ]
+    every = max(len(shares) // LABELS, 1)
+    return Curve(bars, round(slot, 3), round(slot * (1 - GAP), 3), every)
+
+
 def scale_end(largest: int) -> int:
     """The next even number of the kind 2, 4, 6, 8, 10, 20, 40 … so that half of it is whole."""
     power = 1

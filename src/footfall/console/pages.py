@@ -35,6 +35,7 @@ from footfall.console.answers import (
 from footfall.console.api import body, status_of, streamed
 from footfall.console.auth import ROOT
 from footfall.console.chart import chart
+from footfall.console.media_words import metric
 from footfall.console.paging import NotUnderstood
 from footfall.control.contract import CONTENT_TYPES
 from footfall.errors import FootfallError
@@ -51,6 +52,7 @@ TICK_BYTES = 64
 NAVIGATION = (
     ("overview", "Overview", ROOT),
     ("events", "Events", f"{ROOT}/events"),
+    ("media", "Media", f"{ROOT}/media"),
     ("rejects", "Rejects", f"{ROOT}/rejects"),
     ("sql", "SQL", f"{ROOT}/sql"),
 )
@@ -99,9 +101,9 @@ class Pages:
             page="events",
             events=page,
             columns=EVENTS.columns,
-            link=_Link(request.query_params),
+            link=Link(request.query_params),
             sql=_as_sql("events", wanted.filters),
-            **_form(request.query_params, EVENT_FILTERS),
+            **form_of(request.query_params, EVENT_FILTERS),
         )
 
     async def rejects(self, request: Request) -> Response:
@@ -111,9 +113,9 @@ class Pages:
             "rejects.html",
             page="rejects",
             rejects=page,
-            link=_Link(request.query_params),
+            link=Link(request.query_params),
             sql=_as_sql("rejects", wanted.filters),
-            **_form(request.query_params, REJECT_FILTERS),
+            **form_of(request.query_params, REJECT_FILTERS),
         )
 
     async def session(self, request: Request) -> Response:
@@ -134,7 +136,7 @@ class Pages:
             page="session",
             found=found,
             columns=EVENTS.columns,
-            link=_Link(request.query_params),
+            link=Link(request.query_params),
             goes_on=wanted.cursor is not None,
         )
 
@@ -194,7 +196,7 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        environment.filters.update(words.FILTERS, carried_session=_carried_session)
+        environment.filters.update(words.FILTERS, carried_session=_carried_session, metric=metric)
         environment.globals.update(root=ROOT, navigation=NAVIGATION, version=__version__, url=_url)
         return environment
 
@@ -218,7 +220,7 @@ def _url(path: str, **params: str | None) -> str:
     return f"{ROOT}{path}?{query}" if query else f"{ROOT}{path}"
 
 
-class _Link:
+class Link:
     """`link(before="…")` in a template: the query of this page with some parameters changed."""
 
     def __init__(self, params: Mapping[str, str]) -> None:
@@ -229,7 +231,7 @@ class _Link:
         return "?" + urlencode({name: value for name, value in merged.items() if value})
 
 
-def _form(params: Mapping[str, str], filters: tuple[str, ...]) -> dict[str, Any]:
+def form_of(params: Mapping[str, str], filters: tuple[str, ...]) -> dict[str, Any]:
     """What a list's form shows: its filters, and whether any is set."""
     values = {name: params.get(name, "") for name in (*filters, "until")}
     return {

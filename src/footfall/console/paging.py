@@ -52,6 +52,20 @@ class Order(NamedTuple):
         )  # fmt: skip
 
 
+class Descending(NamedTuple):
+    """How a list is sorted that is not sorted by time first: by `keys`, the largest first."""
+
+    keys: tuple[str, ...]
+    """Expressions, each a whole number and never NULL, until no two rows are alike."""
+
+    def clause(self) -> str:
+        return ", ".join(f"{key} DESC" for key in self.keys)
+
+    def beyond(self, cursor: Cursor) -> str:
+        """The condition for what comes after a row."""
+        return f"({', '.join(self.keys)}) < ({', '.join(map(str, cursor))})"
+
+
 class Wanted(NamedTuple):
     """Which part of a list is wanted."""
 
@@ -64,7 +78,7 @@ class Wanted(NamedTuple):
     """The last row of the page before."""
 
 
-def read_cursor(text: str, order: Order, name: str) -> Cursor:
+def read_cursor(text: str, order: Order | Descending, name: str) -> Cursor:
     """Raises `NotUnderstood` for what no page of this order gave; `name` is the parameter's."""
     if _CURSOR.fullmatch(text):
         cursor = tuple(int(part) for part in text.split("."))

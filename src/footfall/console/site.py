@@ -16,6 +16,9 @@ from starlette.types import ASGIApp
 from footfall.console.answers import Answers
 from footfall.console.api import Api, refusal, told
 from footfall.console.auth import API, ROOT, STATIC, Gate, Refused
+from footfall.console.media import Media
+from footfall.console.media_api import MediaApi
+from footfall.console.media_pages import MediaPages
 from footfall.console.pages import Pages
 from footfall.console.paging import NotUnderstood
 from footfall.errors import FootfallError
@@ -51,13 +54,15 @@ _INTERNAL = ("Something went wrong here.", "The server's log has the lines about
 
 def console_site(answers: Answers, *, token: str, console_host: str, port: int) -> ASGIApp:
     """The application; `port` is the one that it is served on."""
-    pages, api = Pages(answers), Api(answers)
+    pages, api, media = Pages(answers), Api(answers), Media(answers)
     shown = _Shown(pages)
     site = Starlette(
         routes=[
             Route("/", RedirectResponse(ROOT)),
             *pages.routes(),
+            *MediaPages(media, pages).routes(),
             *api.routes(),
+            *MediaApi(media).routes(),
             Mount(STATIC.rstrip("/"), StaticFiles(directory=FILES)),
         ],
         exception_handlers={

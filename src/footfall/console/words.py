@@ -19,6 +19,11 @@ def number(value: float | None) -> str:
     return "-" if value is None else f"{value:,}"
 
 
+def percent(share: float | None) -> str:
+    """A share of 0 to 1 as "12.5 %"."""
+    return "-" if share is None else f"{share * 100:.1f}".removesuffix(".0") + " %"
+
+
 def size(value: float) -> str:
     """Bytes in decimal units: "12.3 MB"."""
     if value < 1000:
@@ -100,6 +105,7 @@ def _as_json(value: Any) -> str:
 
 
 FILTERS = {
-    shown.__name__: shown for shown in (number, size, span, moment, iso, clock, pretty, cell, every)
+    shown.__name__: shown
+    for shown in (number, percent, size, span, moment, iso, clock, pretty, cell, every)
 }
 """For the templates, by these names."""
