@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gzip
+import json
 import random
 
 import pytest
@@ -17,7 +18,34 @@ pytestmark = [pytest.mark.slow]
 
 GOOD = vaix(0)
 HEAD, _, BODY = GOOD.partition(b"\r\n\r\n")
-PATHS = [b"/api/tracker/events", b"/v1/playouts/tracking/session", b"/mirror", b"/", b"/metrics"]
+PATHS = [
+    b"/api/tracker/events", b"/v1/playouts/tracking/session", b"/mirror", b"/", b"/metrics",
+    b"/api/v1/sessions", b"/api/v1/downloaded", b"/api/v1/schemas/play",
+    b"/api/v1/sessions/" + b"0" * 64 + b"/events",
+]  # fmt: skip
+PLAY = {"eventType": "play", "playerTime": {"playhead": 1.5, "ts": 1_700_000_000_000}}
+MEDIA = {
+    "eventType": "sessionStart",
+    "playerTime": {"playhead": 0, "ts": 1_700_000_000_000},
+    "params": {
+        "analytics.trackingServer": "t",
+        "analytics.reportSuite": "suite",
+        "visitor.marketingCloudOrgId": "org",
+        "media.id": "film",
+        "media.length": 100,
+        "media.contentType": "vod",
+        "media.playerName": "player",
+        "media.channel": "web",
+    },
+    "qoeData": {"media.qoe.bitrate": 1},
+    "customMetadata": {"a.b": "c"},
+}
+"""What a player sends; taken apart by `mutated`."""
+
+
+def media(value, path=b"/api/v1/sessions"):
+    body = value if isinstance(value, bytes) else json.dumps(value).encode()
+    return b"POST %b HTTP/1.1\r\nHost: t\r\nContent-Length: %d\r\n\r\n%b" % (path, len(body), body)
 
 
 def with_body(body, *more):
@@ -59,13 +87,33 @@ MALFORMED = [
     with_body(BODY, b"Expect: 100-continue"),
     with_body(BODY, b"Cookie: " + b"__Secure-jay_tracking=x; " * 500),
     b"POST /v1/playouts/tracking/session?user_id=%ff HTTP/1.1\r\nX-API-Key: dev-key\r\n\r\n",
+    media(MEDIA | {"playerTime": {"playhead": -1e308, "ts": -(10**18)}}),
+    media(MEDIA | {"playerTime": {"playhead": 1e308, "ts": 10**30}}),
+    media(MEDIA | {"playerTime": {"playhead": True, "ts": 1.5}}),
+    media(MEDIA | {"params": dict.fromkeys(MEDIA["params"])}),
+    media(MEDIA | {"params": [MEDIA["params"]]}),
+    media(MEDIA | {"customMetadata": {"\ud800": "\ud800"}}),
+    media(json.dumps(MEDIA).replace("1.5", "NaN").replace("100", "Infinity").encode()),
+    media([MEDIA, PLAY] * 2000, b"/api/v1/downloaded"),
+    media([MEDIA, *[PLAY] * 5000], b"/api/v1/downloaded"),
+    media(
+        [
+            MEDIA | {"params": MEDIA["params"] | {"media.length": 1e308}},
+            PLAY | {"playerTime": {"playhead": 1e308, "ts": 253402300799999}},
+        ],
+        b"/api/v1/downloaded",
+    ),
+    media([[[[]]]], b"/api/v1/downloaded"),
+    media(PLAY, b"/api/v1/sessions/" + b"f" * 64 + b"/events"),
+    media(PLAY, b"/api/v1/sessions/%2e%2e/events"),
+    b"GET /api/v1/schemas/%00 HTTP/1.1\r\nHost: t\r\n\r\n",
     b"OPTIONS /mirror/../.. HTTP/1.1\r\nX-API-Key: dev-key\r\nX-Original-URI: \xff\r\n\r\n",
 ]
 
 
 def mutated(chance):
     """A good request, or the head of another, with some bytes changed, lost or doubled."""
-    data = bytearray(chance.choice([GOOD, GOOD, chance.choice(MALFORMED)[:3000]]))
+    data = bytearray(chance.choice([GOOD, media(MEDIA), chance.choice(MALFORMED)[:3000]]))
     if chance.random() < 0.5:
         data = data.replace(PATHS[0], chance.choice(PATHS))
     for _ in range(chance.randrange(1, 8)):
@@ -130,6 +178,7 @@ def bystanders(start, tmp_path):
     assert set(load.answers.values()) == {204}
     assert server.children() == children, "a process has ended"
     assert server.get("/readyz").status == 200
+    assert server.query("SELECT count(*) AS n FROM media_sessions")[0]["n"] >= 0
     assert all(line["level"] == "info" for line in server.log()), server.log_text()
     stored = server.query(
         "SELECT json_extract_string(properties, '$.event_id') AS n FROM events"
