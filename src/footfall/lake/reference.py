@@ -25,6 +25,8 @@ are out of reach.
   `WHERE received_at >= '2026-01-01'`, reads those days only.
 - An id is unique within its source and protocol only: join and count by all three.
 - An event can be queried within two seconds of its acknowledgement.
+- The tables of media sessions hold open sessions too, as of now (`state = 'open'`); a closed row
+  never changes.
 - Values in `properties` and `context` are reached with `->>`: `properties ->> '$.product.id'`.
   Put it in parentheses beside other operators; it binds weakly.
 - Retention deletes whole days: with `retention_days = 30` a row goes at the end of the day, in
@@ -44,6 +46,21 @@ GROUP BY ALL ORDER BY day, events DESC;
 SELECT * FROM sessions
 WHERE started_at::DATE = current_date - 1
 ORDER BY duration_s DESC LIMIT 20;
+
+-- How much of each film was watched, sessions that run now included
+SELECT media_id, count(*) AS sessions, count(*) FILTER (state = 'open') AS now,
+       sum(content_time_spent_s) / 3600 AS hours,
+       avg(average_minute_audience) AS average_minute_audience,
+       count(*) FILTER (content_complete) / count(*) FILTER (content_start) AS completion
+FROM media_sessions WHERE started_at >= now() - INTERVAL 1 DAY
+GROUP BY ALL ORDER BY hours DESC;
+
+-- Concurrent viewers by minute, of the last hour
+SELECT make_timestamp(minute * 60000000) AS minute, count(DISTINCT viewer_id) AS viewers
+FROM (SELECT viewer_id, unnest(active_minutes) AS span FROM media_sessions
+      WHERE ended_at >= now() - INTERVAL 1 HOUR),
+     unnest(generate_series(span[1], span[2])) AS minutes(minute)
+GROUP BY ALL ORDER BY minute;
 
 -- Why requests were refused today
 SELECT source, protocol, reason, count(*) AS requests, any_value(detail) AS example
