@@ -200,6 +200,14 @@ def test_content_without_an_end_is_left_by_the_minute(visitor):
     ]  # fmt: skip
 
 
+def test_a_broadcast_has_no_parts_that_one_could_have_come_to(visitor):
+    page = visitor.page("/console/media/content", source="site", media_id="channel")
+    assert "Still watching, by minute of content" in page.text
+    assert "completed 0 0 %" in page.text
+    assert "75 %" not in page.text
+    assert "2 min 2 66.7 %" in page.text
+
+
 def test_a_long_broadcast_has_a_bounded_curve(empty):
     lines = [f"{minute * 60} {minute * 60} ping" for minute in range(5, 605, 5)]
     text = "\n".join(["0 0 sessionStart", "0 0 play", *lines, "36000 36000 sessionEnd"])
@@ -272,11 +280,11 @@ def test_what_is_open_is_refreshed_once_a_second_for_everybody(empty, monkeypatc
 def test_the_page_shows_audience_and_sessions(visitor):
     page = visitor.page("/console/media", source="site")
     assert "Open now 1" in page.text
-    assert "Completes 1 33.3 % of content starts" in page.text
+    assert "Completes 1 Completion rate 33.3 %" in page.text
     assert "Drop before start 1 25 %" in page.text
     assert "Concurrent viewers per minute" in page.text
     assert page.all("svg", role="img")[0]["aria-label"] == (
-        "1 viewers at most at a time, 0.1 in an average minute"
+        "At most 1 at a time, 0.1 in an average minute"
     )
     assert "open paused" in page.text
     assert page.all("div", id="live")[0].get("data-live", "") is None
