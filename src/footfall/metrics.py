@@ -62,6 +62,17 @@ LOADER_LAG_SECONDS = Gauge(
     multiprocess_mode="livesum",
     registry=None,
 )
+MEDIA_OPEN = Gauge(
+    "footfall_media_open_sessions",
+    "Media sessions that are open.",
+    multiprocess_mode="livesum",
+    registry=None,
+)
+MEDIA_STRAYS = Counter(
+    "footfall_media_stray_events",
+    "Media events that came after their session's rows were final.",
+    registry=None,
+)
 DAMAGE = Counter("footfall_journal_damage", "Unreadable stretches of the journal.", registry=None)
 
 

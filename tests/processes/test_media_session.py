@@ -22,8 +22,10 @@ adds nothing, and neither does the jump from 20.9 to 0. Of 45.393727 s the furth
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from pathlib import Path
 
+import httpx
 import pytest
 from running import eventually, query, run
 
@@ -85,6 +87,23 @@ def test_the_sample_player_times_out(start, tmp_path):
     assert account["ignored"] == {"repeated": 5}
     shown = run("session", session_id, "--data", server.data).stdout
     assert "content_time_spent_s" in shown
+
+    def sent(at, session=session_id):
+        """The status of a ping at so many seconds after the last event."""
+        ts = round(last.timestamp() * 1000) + at * 1000
+        body = {"eventType": "ping", "playerTime": {"playhead": 36, "ts": ts}}
+        path = f"{server.url}/api/v1/sessions/{session}/events"
+        return httpx.post(path, json=body).status_code
+
+    last = datetime.fromisoformat(told["media_sessions"][0]["ended_at"])
+    assert sent(10) == 410
+    assert sent(-10) == 204
+    assert sent(10, "0" * 64) == 404
+    strays = "footfall_media_stray_events_total 1.0"
+    eventually(lambda: strays in server.get("/metrics").body.decode(), "the late one is counted")
+    (row,) = query(server.data, "SELECT state, events FROM media_sessions")
+    assert row == {"state": "closed", "events": told["media_sessions"][0]["events"]}
+
     missing = run("session", "0" * 64, "--data", server.data, check=False)
     assert missing.returncode == 1
     assert "F403" in missing.stderr

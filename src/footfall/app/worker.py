@@ -23,7 +23,14 @@ from footfall.lake.backup import restore as restore_backup
 from footfall.lake.lake import Lake
 from footfall.lake.loader import Loader
 from footfall.lake.maintenance import Maintenance
-from footfall.metrics import DAMAGE, LOADED, LOADER_LAG_BYTES, LOADER_LAG_SECONDS
+from footfall.metrics import (
+    DAMAGE,
+    LOADED,
+    LOADER_LAG_BYTES,
+    LOADER_LAG_SECONDS,
+    MEDIA_OPEN,
+    MEDIA_STRAYS,
+)
 from footfall.model import Micros
 from footfall.project.checkpoints import Checkpoints
 from footfall.project.media import VERSION
@@ -77,7 +84,7 @@ async def worker(process: Process) -> int:
 
         jobs = (
             lambda: _tick(journal, stop, failed),
-            lambda: _measure(loader, stop),
+            lambda: _measure(loader, media, stop),
             lambda: loader.follow(stop),
             lambda: media.follow(stop),
             lambda: maintenance.follow(stop),
@@ -110,9 +117,9 @@ async def _tick(journal: LocalJournal, stop: asyncio.Event, failed: asyncio.Even
             await asyncio.wait_for(stop.wait(), TICK_SECONDS)
 
 
-async def _measure(loader: Loader, stop: asyncio.Event) -> None:
-    """Keep the metrics of loading up to date."""
-    loaded = damage = 0
+async def _measure(loader: Loader, media: MediaRunner, stop: asyncio.Event) -> None:
+    """Keep the metrics of loading and folding up to date."""
+    loaded = damage = strays = 0
     while not stop.is_set():
         lag, counters = await loader.lag(), loader.counters
         LOADER_LAG_BYTES.set(lag.behind)
@@ -120,6 +127,9 @@ async def _measure(loader: Loader, stop: asyncio.Event) -> None:
         LOADED.inc(counters.events - loaded)
         DAMAGE.inc(counters.damage - damage)
         loaded, damage = counters.events, counters.damage
+        MEDIA_OPEN.set(media.open)
+        MEDIA_STRAYS.inc(media.strays - strays)
+        strays = media.strays
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), MEASURE_SECONDS)
 

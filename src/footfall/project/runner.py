@@ -27,7 +27,7 @@ from footfall.lake import media as store
 from footfall.lake.lake import Lake
 from footfall.model import MediaSession, Micros, media_key
 from footfall.project.checkpoints import Checkpoint, Checkpoints
-from footfall.project.media import Due, Finished, Fold, Stray
+from footfall.project.media import Due, Finished, Fold
 from footfall.project.media_metrics import Rows
 from footfall.project.media_session import Limits
 
@@ -68,6 +68,8 @@ class MediaRunner:
         self._checkpoint_seconds = checkpoint_seconds
         self._stepping = asyncio.Lock()
         self._showing = asyncio.Lock()
+        self.strays = 0
+        """Events that came to no open session: it is final, or was never begun."""
         self._finished: list[Finished] = []
         """Final and not in the lake yet."""
         self._snapshot_failed = False
@@ -105,7 +107,7 @@ class MediaRunner:
         for position, record in batch.records:
             taken = self._fold.take(position, record)
             self._finished.extend(taken.finished)
-            _tell(taken.strays)
+            self.strays += len(taken.strays)
         self._next = batch.next
         return batch.next.sequence < span.end.sequence
 
@@ -226,11 +228,6 @@ def _closing_unit(due: Due, until: Micros) -> Unit:
         return Outcome(changes=(Change(key, msgspec.msgpack.encode(due.closing), until),))
 
     return Unit((key,), decide)
-
-
-def _tell(strays: Sequence[Stray]) -> None:
-    if strays:
-        log.info("media.events_of_no_session", events=len(strays))
 
 
 def _key(source: str, session_id: str) -> bytes:
