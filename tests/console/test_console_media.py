@@ -229,7 +229,7 @@ def test_a_content_that_nobody_has_left_yet(empty):
 
 def test_a_session_is_what_the_service_has(visitor):
     (found,) = visitor.json(f"media/{sid(2)}")
-    assert list(found) == [table.name for table in MEDIA]
+    assert list(found)[:4] == [table.name for table in MEDIA]
     (session,) = found["media_sessions"]
     assert list(session) == [column.name for column in MEDIA[0].columns]
     assert session["content_time_spent_s"] == 55.0

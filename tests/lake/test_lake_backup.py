@@ -7,7 +7,7 @@ import json
 import shutil
 
 import pytest
-from conftest import make_event
+from lake_rig import make_event
 
 from footfall.errors import BackupDamaged, DataDirectoryForeign
 from footfall.journal.contract import Outcome, Unit

@@ -10,7 +10,7 @@ import sys
 import time
 
 import pytest
-from conftest import make_event
+from lake_rig import make_event
 
 from footfall.journal.contract import Outcome, Unit
 from footfall.journal.engines.local import LocalJournal

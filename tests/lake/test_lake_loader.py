@@ -7,7 +7,7 @@ import json
 
 import msgspec
 import pytest
-from conftest import DAY, NOON, make_event, make_reject
+from lake_rig import DAY, NOON, make_event, make_reject
 
 from footfall.errors import JournalDamaged
 from footfall.journal.contract import Batch, Damage, Position, Record, Span

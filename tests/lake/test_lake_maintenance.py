@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from conftest import DAY, NOON, make_event, make_reject
+from lake_rig import DAY, NOON, make_event, make_reject
 
 from footfall.lake import maintenance as tasks
 from footfall.lake.loader import Loader

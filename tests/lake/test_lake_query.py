@@ -10,7 +10,7 @@ import threading
 
 import duckdb
 import pytest
-from conftest import NOON, Rig, make_event
+from lake_rig import NOON, Rig, make_event
 
 from footfall.errors import QueryRefused, QueryTimeout
 from footfall.lake import query as queries

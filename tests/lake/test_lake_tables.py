@@ -6,7 +6,7 @@ import asyncio
 import re
 from pathlib import Path
 
-from conftest import NOON, make_event
+from lake_rig import NOON, make_event
 
 from footfall.lake.lake import Lake
 from footfall.lake.loader import Loader

@@ -101,6 +101,8 @@ def test_the_sample_player_times_out(start, tmp_path):
     assert sent(10, "0" * 64) == 404
     strays = "footfall_media_stray_events_total 1.0"
     eventually(lambda: strays in server.get("/metrics").body.decode(), "the late one is counted")
+    (stray,) = query(server.data, "SELECT session_id, type FROM media_strays")
+    assert stray == {"session_id": session_id, "type": "ping"}
     (row,) = query(server.data, "SELECT state, events FROM media_sessions")
     assert row == {"state": "closed", "events": told["media_sessions"][0]["events"]}
 

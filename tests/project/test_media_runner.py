@@ -249,6 +249,26 @@ def test_a_session_that_becomes_final_after_it_was_shown_is_there_once(studio):
     run(test())
 
 
+def test_an_event_that_comes_too_late_is_told_of_once(studio):
+    async def test():
+        await studio.happens(WATCHED + ENDED)
+        await studio.runner.catch_up(20)
+        await studio.runner.close()
+        await studio.passes(10)
+        await studio.happens("22 22 ping")
+        sql = "SELECT session_id, type, reason FROM media_strays"
+        assert await studio.ask(sql) == [(SID, "ping", "no_session")]
+        studio.kill()  # the checkpoint is from before
+        studio.start()
+        await studio.passes(5)
+        assert await studio.ask(sql) == [(SID, "ping", "no_session")]
+        assert await studio.sessions("state, events") == [("closed", 5)]
+        (found,) = await studio.runner.session(SID)
+        assert [row["type"] for row in found["media_strays"]] == ["ping"]
+
+    run(test())
+
+
 def test_what_the_lake_could_not_take_is_appended_later(studio, monkeypatch):
     real, failing = running.store.append, True
 

@@ -31,6 +31,7 @@ from footfall.lake.tables import (
     LOADER,
     MARKS,
     MEDIA_CLOSED,
+    MEDIA_STRAYS,
     REJECTS,
     Table,
     create_statement,
@@ -164,7 +165,7 @@ async def retain(maintenance: Maintenance) -> None:
         (table, "source = $2", source.id, source.retention_days)
         for source in maintenance.sources()
         if source.retention_days is not None
-        for table in (EVENTS, REJECTS, *MEDIA_CLOSED)
+        for table in (EVENTS, REJECTS, MEDIA_STRAYS, *MEDIA_CLOSED)
     ]
     limits.append((REJECTS, "source IS NULL AND $2 = ''", "", NAMELESS_DAYS))
     limits.append((CLIENT_IDS, "$2 = ''", "", CLIENT_ID_DAYS + 1))

@@ -17,39 +17,67 @@ from footfall.lake.tables import (
     MEDIA,
     MEDIA_CLOSED,
     MEDIA_OPEN,
+    MEDIA_STRAYS,
     Column,
     Table,
     create_statement,
 )
-from footfall.project.media import Finished
+from footfall.model import Micros
+from footfall.project.media import Finished, Stray
 from footfall.project.media_metrics import Rows
 
 FOLLOWER = "media"
+STRAYS = "media_strays"
+BEFORE = Position(-1, -1)
+StrayRow = Mapping[str, Any]
+"""A row of `media_strays`, times in microseconds."""
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
-def append(lake: Lake, finished: Sequence[Finished], connection: duckdb.DuckDBPyConnection) -> int:
-    """Append sessions that are final, each once: how many of them were not there yet.
+def append(
+    lake: Lake,
+    finished: Sequence[Finished],
+    strays: Sequence[StrayRow],
+    connection: duckdb.DuckDBPyConnection,
+) -> None:
+    """Append sessions that are final, and events that came to none, each once.
 
-    They come in the order of their closings, and those of one record together. After a crash
-    they come again; what is at or before the last closing that the lake has is passed over.
+    They come in the order of their records, and those of one record together. After a crash they
+    come again; what is at or before the last record that the lake has them of is passed over.
     """
-    new = [one for one in finished if one.position.sequence > _through(connection, one.position)]
-    if not new:
-        return 0
+    through = _through(connection)
+    new = [one for one in finished if one.position > through.get(FOLLOWER, BEFORE)]
+    stray = [row for row in strays if _place(row) > through.get(STRAYS, BEFORE)]
+    if not (new or stray):
+        return
     with lake.transaction(connection):
         for place, table in enumerate(MEDIA_CLOSED):
             rows = [{**row, **_closing(one)} for one in new for row in _rows(one.rows)[place]]
             put_rows(connection, table, rows, table.name)
-        last = new[-1].position
-        connection.execute(
-            "DELETE FROM followers WHERE name = $1 AND partition = $2", [FOLLOWER, last.partition]
-        )
-        connection.execute(
-            "INSERT INTO followers VALUES ($1, $2, $3)", [FOLLOWER, last.partition, last.sequence]
-        )
+        put_rows(connection, MEDIA_STRAYS, stray, MEDIA_STRAYS.name)
+        if new:
+            _put_through(connection, FOLLOWER, new[-1].position)
+        if stray:
+            _put_through(connection, STRAYS, _place(stray[-1]))
     _hide(connection, [one.rows.session for one in new])
-    return len(new)
+
+
+def stray_row(position: Position, at: Micros, stray: Stray) -> StrayRow:
+    """An event that came to no open session, with its record's place and time."""
+    return {
+        "source": stray.source,
+        "session_id": stray.session_id,
+        "type": stray.told.type,
+        "reason": stray.told.reason,
+        "occurred_at": stray.told.ts,
+        "received_at": at,
+        "partition": position.partition,
+        "position": position.sequence,
+    }
+
+
+def _place(row: StrayRow) -> Position:
+    return Position(row["partition"], row["position"])
 
 
 def _hide(connection: duckdb.DuckDBPyConnection, sessions: Sequence[Mapping[str, Any]]) -> None:
@@ -113,6 +141,15 @@ def closed(session_id: str, connection: duckdb.DuckDBPyConnection) -> list[Mappi
             names = [column.name for column in public.columns]
             found_rows = (dict(zip(names, row, strict=True)) for row in result.fetchall())
             tables[public.name] = [_as_json(public, row) for row in found_rows]
+        strays = connection.execute(
+            "SELECT * FROM media_strays WHERE source = $1 AND session_id = $2 ORDER BY position "
+            "LIMIT 100",
+            [source, session_id],
+        ).fetchall()
+        names = [column.name for column in MEDIA_STRAYS.columns]
+        tables[MEDIA_STRAYS.name] = [
+            _as_json(MEDIA_STRAYS, dict(zip(names, row, strict=True))) for row in strays
+        ]
         found.append(tables)
     return found
 
@@ -151,9 +188,12 @@ def _closing(one: Finished) -> Mapping[str, Any]:
     }
 
 
-def _through(connection: duckdb.DuckDBPyConnection, position: Position) -> int:
-    row = connection.execute(
-        "SELECT max(through) FROM followers WHERE name = $1 AND partition = $2",
-        [FOLLOWER, position.partition],
-    ).fetchone()
-    return -1 if row is None or row[0] is None else int(row[0])
+def _through(connection: duckdb.DuckDBPyConnection) -> Mapping[str, Position]:
+    """By what is appended: the last record that the lake has it of."""
+    rows = connection.execute("SELECT name, partition, through FROM followers").fetchall()
+    return {name: Position(partition, through) for name, partition, through in rows}
+
+
+def _put_through(connection: duckdb.DuckDBPyConnection, name: str, last: Position) -> None:
+    connection.execute("DELETE FROM followers WHERE name = $1", [name])
+    connection.execute("INSERT INTO followers VALUES ($1, $2, $3)", [name, *last])

@@ -143,7 +143,23 @@ MEDIA_CLOSED = tuple(
 MEDIA_OPEN = tuple(Table(f"{table.name}_open", table.help, table.columns) for table in MEDIA)
 """In memory beside the lake, filled anew before it is asked for."""
 
-TABLES = (EVENTS, REJECTS, SESSIONS, *MEDIA)
+MEDIA_STRAYS = Table(
+    "media_strays",
+    "One row per media event that changed nothing because its session was not open: it came more "
+    "than 5 s after the close, say. The event itself is in `events`.",
+    (
+        Column("source", "VARCHAR", "The site or app.", required=True),
+        Column("session_id", "VARCHAR", "Unique within source.", required=True),
+        Column("type", "VARCHAR", "The vendor's name for the kind of event.", required=True),
+        Column("reason", "VARCHAR", "Why it changed nothing.", required=True),
+        Column("occurred_at", "TIMESTAMP", "When the client says it happened.", "UTC", True),
+        Column("received_at", "TIMESTAMP", "When its record was committed.", "UTC", True),
+        Column("partition", "INTEGER", "Partition of its journal record.", required=True),
+        Column("position", "BIGINT", "Sequence of its journal record.", required=True),
+    ),
+)
+
+TABLES = (EVENTS, REJECTS, SESSIONS, *MEDIA, MEDIA_STRAYS)
 """What users may query."""
 
 LOADER = Table(
@@ -198,7 +214,7 @@ FOLLOWERS = Table(
 PRIVATE = (LOADER, MARKS, CLIENT_IDS, FACTS, FOLLOWERS, *MEDIA_CLOSED)
 """The lake's own tables, out of users' reach."""
 
-BY_DAY = (EVENTS, REJECTS, CLIENT_IDS, *MEDIA_CLOSED)
+BY_DAY = (EVENTS, REJECTS, CLIENT_IDS, MEDIA_STRAYS, *MEDIA_CLOSED)
 """Partitioned by day of `received_at`, so that a query over some days reads those days only and
 retention deletes whole files."""
 

@@ -72,6 +72,8 @@ class MediaRunner:
         """Events that came to no open session: it is final, or was never begun."""
         self._finished: list[Finished] = []
         """Final and not in the lake yet."""
+        self._strays: list[store.StrayRow] = []
+        """Likewise."""
         self._snapshot_failed = False
         self._checkpointed = time.monotonic()
         self._fold = self._restored(limits)
@@ -108,6 +110,7 @@ class MediaRunner:
             taken = self._fold.take(position, record)
             self._finished.extend(taken.finished)
             self.strays += len(taken.strays)
+            self._strays += [store.stray_row(position, record.at, one) for one in taken.strays]
         self._next = batch.next
         return batch.next.sequence < span.end.sequence
 
@@ -121,9 +124,10 @@ class MediaRunner:
             await self._journal.transact(units)
 
     async def _append(self) -> None:
-        if self._finished:
-            await self._lake.run(partial(store.append, self._lake, tuple(self._finished)))
-            self._finished.clear()
+        finished, strays = tuple(self._finished), tuple(self._strays)
+        if finished or strays:
+            await self._lake.run(partial(store.append, self._lake, finished, strays))
+            del self._finished[: len(finished)], self._strays[: len(strays)]
 
     async def _checkpoint(self) -> None:
         """After what is final has been appended: a checkpoint forgets it."""
@@ -201,7 +205,8 @@ class MediaRunner:
                 some = [self._fold.rows(*key) for key in keys[first : first + SHOWN_AT_ONCE]]
                 rows = [row for row in some if row is not None]  # else it is final by now
                 await self._lake.run(partial(store.add, rows))
-            await self._append()  # so that what became final meanwhile is not missing
+            async with self._stepping:
+                await self._append()  # so that what became final meanwhile is not missing
             await self._lake.run(store.show)
 
     async def session(self, session_id: str) -> Sequence[Mapping[str, Any]]:
