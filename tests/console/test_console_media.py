@@ -6,9 +6,8 @@ import pytest
 from visiting import HOSTILE, NOON, SECOND, Console, Page
 from watching import settle, sid, watch
 
-from footfall.console.media_words import GROUPS, IGNORED, ITEMS
+from footfall.console.media_words import GROUPS, ITEMS
 from footfall.lake.tables import MEDIA
-from footfall.project.media_terms import REASONS
 
 MINUTE = 60 * SECOND
 WHOLE = """
@@ -385,7 +384,3 @@ def test_a_session_page_has_every_column():
     )
     for table in MEDIA[1:]:
         assert {*ITEMS[table.name][1]} <= {column.name for column in table.columns}
-
-
-def test_every_reason_to_ignore_is_said_in_the_folds_words():
-    assert dict(IGNORED) == dict(REASONS)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from footfall.console.words import CELL_CHARACTERS, cell, clock, moment, number, span
+from footfall.project.media_terms import REASONS
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "Session": (
@@ -63,27 +64,6 @@ ITEMS: Mapping[str, tuple[str, tuple[str, ...]]] = {
 }  # fmt: skip
 """By table: the heading of a session's rows, and the columns that are shown of them."""
 
-IGNORED: Mapping[str, str] = {
-    "repeated": "It repeats the state that the player or the ad is in.",
-    "outside_break": "Ads are tracked inside an ad break only: adBreakStart is missing, and the "
-    "time counts as main content.",
-    "no_break_open": "There is no ad break to complete.",
-    "no_ad_open": "There is no ad to complete or skip.",
-    "between_ads": "Inside an ad break, but in no ad: the content stands still.",
-    "no_chapter_open": "There is no chapter to complete or skip.",
-    "after_complete": "After sessionComplete nothing changes before another play.",
-    "after_end": "Its time is after the end of the session.",
-    "state_active": "The player state is active already.",
-    "state_not_active": "The player state is not active.",
-    "too_many_states": "The session has ten player states already; further names are dropped.",
-    "unknown_type": "No such type of event is known.",
-    "no_session": "The session is not open: it was closed more than 5 s before, or its "
-    "sessionStart was never seen.",
-}
-"""Why events are ignored, for people. An account has counts by reason, and these sentences only
-beside the latest events; the console knows nothing of the fold itself, and a test holds the two
-together."""
-
 
 class Reason(NamedTuple):
     name: str
@@ -114,7 +94,7 @@ def account(given: Mapping[str, Any]) -> Account:
 
     return Account(
         largest(given["types"]),
-        [Reason(name, n, IGNORED.get(name, "")) for name, n in largest(given["ignored"])],
+        [Reason(name, n, REASONS.get(name, "")) for name, n in largest(given["ignored"])],
         [
             Told(
                 datetime.fromtimestamp(one["at"] / 1_000_000, UTC),
