@@ -124,3 +124,11 @@ def test_commands_in_documents_exist():
             r"(?:`|^)footfall ([a-z]+)\b", path.read_text(encoding="utf-8"), re.MULTILINE
         ):
             assert name in known, f"{path.name}: footfall {name}"
+
+
+def test_every_reason_to_ignore_a_media_event_is_explained():
+    from footfall.project.media_terms import REASONS
+
+    page = (ROOT / "docs" / "media-sessions.md").read_text(encoding="utf-8")
+    table = page.partition("| reason | |")[2]
+    assert set(re.findall(r"`(\w+)`", table)) == set(REASONS)
