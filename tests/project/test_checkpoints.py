@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
-
 import pytest
 
 from footfall.project.checkpoints import Checkpoint, Checkpoints
@@ -58,16 +56,19 @@ def test_another_version_begins_anew(file):
     assert opened(file).fold() is None
 
 
-def test_forgetting_leaves_nothing(file):
+def test_beginning_anew_leaves_nothing(file):
     checkpoints = opened(file)
     checkpoints.write(Checkpoint(b"at 1", [(b"a", b"1")]))
-    checkpoints.forget()
+    checkpoints.begin_anew()
     assert checkpoints.fold() is None
     assert list(checkpoints.sessions()) == []
 
 
-def test_a_file_that_is_no_database_says_so(file):
+def test_a_file_that_is_no_database_is_begun_anew(file):
     file.parent.mkdir()
     file.write_bytes(b"no database" * 100)
-    with pytest.raises(sqlite3.DatabaseError):
-        opened(file)
+    checkpoints = opened(file)
+    assert checkpoints.fold() is None
+    checkpoints.write(Checkpoint(b"at 1", [(b"a", b"1")]))
+    checkpoints.close()
+    assert opened(file).fold() == b"at 1"

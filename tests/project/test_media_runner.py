@@ -15,7 +15,7 @@ from footfall.lake.lake import Lake
 from footfall.lake.query import ask
 from footfall.model import media_key
 from footfall.project import runner as running
-from footfall.project.checkpoints import Checkpoints
+from footfall.project.checkpoints import Checkpoint, Checkpoints
 from footfall.project.media_session import SECOND, Limits
 from footfall.project.runner import MediaRunner
 
@@ -313,13 +313,21 @@ def test_a_checkpoint_that_could_not_be_written_is_made_whole_later(studio, monk
     run(test())
 
 
-def test_a_lost_checkpoint_costs_a_fold_from_the_beginning(studio):
+@pytest.mark.parametrize("damage", ["lost", "no database", "another fold", "another session"])
+def test_a_checkpoint_that_cannot_be_read_costs_a_fold_from_the_beginning(studio, damage):
     async def test():
         await studio.happens(WATCHED)
         await studio.runner.catch_up(20)
         await studio.runner.close()
-        studio.checkpoints.forget()
+        if damage == "lost":
+            studio.checkpoints.begin_anew()
+        elif damage == "another fold":
+            studio.checkpoints.write(Checkpoint(b"no fold", []))
+        elif damage == "another session":
+            studio.checkpoints.write(Checkpoint(studio.checkpoints.fold(), [(b"k", b"\xc1")]))
         studio.kill()
+        if damage == "no database":
+            (studio.directory / "media.db").write_bytes(bytes(9000))
         studio.start()
         assert await studio.sessions() == [("open", None, 20.0)]
 

@@ -8,9 +8,13 @@ journal from its beginning.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from pathlib import Path
 from typing import NamedTuple
+
+import structlog
+
+log = structlog.get_logger(__name__)
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS fold (name TEXT PRIMARY KEY, state BLOB NOT NULL) WITHOUT ROWID;
@@ -34,15 +38,32 @@ class Checkpoints:
 
     def __init__(self, path: Path, fold: str, version: int) -> None:
         """`version` is the fold's: a file of another version counts as empty."""
-        path.parent.mkdir(parents=True, exist_ok=True)
+        self._path = path
         self._name = f"{fold}/{version}"
-        self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._open()
+        except sqlite3.OperationalError:
+            raise  # no space, say: nothing is wrong with the file
+        except sqlite3.DatabaseError as fault:
+            log.error("checkpoints.begun_anew", error=str(fault))  # noqa: TRY400 - in words
+            self.begin_anew()
+
+    def _open(self) -> None:
+        self._database = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
         self._database.execute("PRAGMA journal_mode = WAL")
         self._database.execute("PRAGMA synchronous = NORMAL")
         self._database.executescript(TABLES)
 
     def close(self) -> None:
         self._database.close()
+
+    def begin_anew(self) -> None:
+        """Without a checkpoint: what a damaged file leaves to do."""
+        self.close()
+        for name in (self._path, *(Path(f"{self._path}{end}") for end in ("-wal", "-shm"))):
+            name.unlink(missing_ok=True)
+        self._open()
 
     def fold(self) -> bytes | None:
         """The fold's own state; None where there is none of this version."""
@@ -51,7 +72,7 @@ class Checkpoints:
         ).fetchone()
         return None if row is None else bytes(row[0])
 
-    def sessions(self) -> Iterator[tuple[bytes, bytes]]:
+    def sessions(self) -> Generator[tuple[bytes, bytes], None, None]:
         """Key and state of every session, of the newest checkpoint."""
         if self.fold() is not None:
             yield from self._database.execute("SELECT key, state FROM session")
@@ -74,12 +95,6 @@ class Checkpoints:
         except BaseException:
             database.execute("ROLLBACK")
             raise
-
-    def forget(self) -> None:
-        """Begin anew: the next fold reads the journal from its beginning."""
-        self._database.execute("BEGIN IMMEDIATE")
-        self._clear()
-        self._database.execute("COMMIT")
 
     def _clear(self) -> None:
         self._database.execute("DELETE FROM session")

@@ -83,10 +83,16 @@ class MediaRunner:
         self._note_saved()
 
     def _restored(self, limits: Limits | None) -> Fold:
-        state = self._checkpoints.fold()
-        if state is None:
-            return Fold(limits)
-        return Fold.restore(state, (data for _, data in self._checkpoints.sessions()), limits)
+        try:
+            state = self._checkpoints.fold()
+            if state is not None:
+                with contextlib.closing(self._checkpoints.sessions()) as rows:
+                    return Fold.restore(state, (data for _, data in rows), limits)
+        except (sqlite3.DatabaseError, ValueError) as fault:
+            # Damaged, or of a later release. The journal has what its retention keeps.
+            log.error("media.checkpoint_not_readable", error=str(fault))  # noqa: TRY400 - in words
+            self._checkpoints.begin_anew()
+        return Fold(limits)
 
     # Following.
 
