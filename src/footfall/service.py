@@ -118,6 +118,7 @@ class LocalService:
 
     async def session(self, session_id: str) -> Sequence[Mapping[str, Any]]:
         """A media session's rows by table, with its account, as of now."""
+        await self._load_all()
         with contextlib.suppress(TimeoutError):
             await self._media.catch_up(FRESH_SECONDS)
         return await self._media.session(session_id)

@@ -85,6 +85,12 @@ def test_the_sample_player_times_out(start, tmp_path):
     assert account["types"]["ping"] == 5
     # The SDK says play once more: 1 s after the start, after each adStart and adBreakComplete.
     assert account["ignored"] == {"repeated": 5}
+    steps = told["events"]
+    assert len(steps) == 33
+    assert [s["type"] for s in steps if s["ignored"]] == ["play"] * 5
+    paused = next(s for s in steps if s["type"] == "pauseStart")
+    assert (paused["before"], paused["after"]) == ("playing", "paused")
+    assert paused["changed"]["pause_events"] == 1
     shown = run("session", session_id, "--data", server.data).stdout
     assert "content_time_spent_s" in shown
 

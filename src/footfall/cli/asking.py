@@ -12,7 +12,7 @@ import csv
 import io
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -252,9 +252,22 @@ async def _session(configuration: Configuration, session_id: str, as_json: bool)
         return
     for tables in found:
         for name, rows in tables.items():
+            if name == "events":
+                _print_steps(rows)
+                continue
             for row in rows:
                 click.secho(name, bold=True)
                 print_mapping(_said(row), "  ")
+
+
+def _print_steps(steps: Sequence[Mapping[str, Any]]) -> None:
+    """Each event on a line: when, what, the state after it, what it changed or why nothing."""
+    click.secho("events", bold=True)
+    cells = []
+    for one in steps:
+        changed = ", ".join(f"{name} {number:+g}" for name, number in one["changed"].items())
+        cells.append([str(one["at"]), one["type"], one["after"], one["ignored"] or changed])
+    print_table(["at", "type", "state", "changed, or why nothing"], cells)
 
 
 def _said(row: Mapping[str, Any]) -> dict[str, Any]:

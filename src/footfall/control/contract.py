@@ -44,6 +44,7 @@ class Service(Protocol):
     async def session(self, session_id: str) -> Sequence[Mapping[str, Any]]:
         """A media session, open or closed, with its account: by table, its rows.
 
+        Under ``events``, in the order of their time: what each changed, or why it did not.
         Empty where there is none of this id; more than one where several sources have it.
         """
         ...

@@ -23,7 +23,8 @@ from footfall.lake.tables import (
     create_statement,
 )
 from footfall.model import Micros
-from footfall.project.media import Finished, Stray
+from footfall.project.media import PROTOCOL, Finished, MediaEvent, Stray
+from footfall.project.media_account import Step
 from footfall.project.media_metrics import Rows
 
 FOLLOWER = "media"
@@ -31,6 +32,7 @@ STRAYS = "media_strays"
 BEFORE = Position(-1, -1)
 StrayRow = Mapping[str, Any]
 """A row of `media_strays`, times in microseconds."""
+MOST_EVENTS = 10_000
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
@@ -154,12 +156,41 @@ def closed(session_id: str, connection: duckdb.DuckDBPyConnection) -> list[Mappi
     return found
 
 
+def history(
+    source: str, session_id: str, connection: duckdb.DuckDBPyConnection
+) -> list[MediaEvent]:
+    """A session's first `MOST_EVENTS` events, in the order in which they came."""
+    rows = connection.execute(
+        "SELECT type, epoch_us(occurred_at), playhead_s, properties::VARCHAR FROM events "
+        "WHERE protocol = $1 AND source = $2 AND session_id = $3 "
+        "ORDER BY partition, position, event_id LIMIT $4",
+        [PROTOCOL, source, session_id, MOST_EVENTS],
+    ).fetchall()
+    return [
+        MediaEvent(
+            protocol=PROTOCOL,
+            source=source,
+            type=kind,
+            occurred_at=at,
+            session_id=session_id,
+            playhead_s=playhead,
+            properties=msgspec.json.decode(properties) if properties else None,
+        )
+        for kind, at, playhead, properties in rows
+    ]
+
+
 def by_table(rows: Rows) -> Mapping[str, Any]:
     """A session's rows by table, as JSON has them."""
     return {
         table.name: [_as_json(table, row) for row in some]
         for table, some in zip(MEDIA, _rows(rows), strict=True)
     }
+
+
+def step(one: Step) -> Mapping[str, Any]:
+    """A step of a session's account, as JSON has it."""
+    return {**one._asdict(), "at": EPOCH + dt.timedelta(microseconds=one.at)}
 
 
 def _as_json(table: Table, row: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -28,6 +28,7 @@ from footfall.lake.lake import Lake
 from footfall.model import MediaSession, Micros, media_key
 from footfall.project.checkpoints import Checkpoint, Checkpoints
 from footfall.project.media import Due, Finished, Fold
+from footfall.project.media_account import explain
 from footfall.project.media_metrics import Rows
 from footfall.project.media_session import Limits
 
@@ -221,7 +222,15 @@ class MediaRunner:
             store.by_table(rows)
             for rows in (*self._fold.session(session_id), *self._awaited(session_id))
         ]
-        return found or await self._lake.run(partial(store.closed, session_id))
+        found = found or await self._lake.run(partial(store.closed, session_id))
+        return [await self._with_events(tables) for tables in found]
+
+    async def _with_events(self, tables: Mapping[str, Any]) -> Mapping[str, Any]:
+        """And step by step what each event changed, as far as they are in the lake."""
+        row = tables["media_sessions"][0]
+        events = await self._lake.run(partial(store.history, row["source"], row["session_id"]))
+        steps = await asyncio.to_thread(explain, events, self._fold.limits)
+        return {**tables, "events": [store.step(one) for one in steps]}
 
     def _awaited(self, session_id: str) -> list[Rows]:
         """Final, and not in the lake yet."""
