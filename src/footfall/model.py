@@ -18,6 +18,29 @@ Micros = int
 """A moment: microseconds since 1970-01-01T00:00:00Z."""
 
 
+class Facts(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """What an event says of its visit and its profile, beyond itself.
+
+    Decided when it was taken and journalled with it: what depends on the state or the settings of
+    that moment must not change when the journal is read again.
+    """
+
+    visit: str | None = None
+    """The session whose first event this is: a new visit of the profile."""
+    identity: str | None = None
+    """With `visit`: the identity group that the profile belongs to, where sources share one."""
+    context: Mapping[str, Any] | None = None
+    """The request's own context, by which the session's is brought up to date, key by key."""
+    properties: Mapping[str, Any] | None = None
+    """Likewise the session's properties."""
+    traits: Mapping[str, Any] | None = None
+    """What is known of the person from now on, by name: ``{"email.main": "…"}``."""
+    consents: Mapping[str, tuple[bool, Micros | None]] | None = None
+    """By name: granted or refused, and until when (None: without end)."""
+    aliases: Mapping[str, str] | None = None
+    """Profile ids that stand for this event's profile from now on, and why each does."""
+
+
 class Event(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One thing that somebody did, as it is journalled and as it stands in the lake."""
 
@@ -55,7 +78,12 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     context: Mapping[str, Any] | None = None
     client_id_given: bool = False
     """True where `event_id` is the client's: it is then stored once, however often it is sent.
-    Journal only; no column."""
+    Journal only, as everything below; no column."""
+    stored: bool = True
+    """False: not kept as an event, at its sender's wish; it counts for session and profile."""
+    withheld: bool = False
+    """True: without consent. It reaches the lake without anything that says who it was."""
+    facts: Facts | None = None
 
 
 class Reject(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -92,3 +120,22 @@ class MediaSession(msgspec.Struct, frozen=True, array_like=True, gc=False):
 def media_key(session_id: str) -> str:
     """Under which the journal's state holds a media session."""
     return f"media/{session_id}"
+
+
+class Erasure(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Whose data is to go: everything of theirs that stands before it in the journal.
+
+    In the journal as the value of a change under `ERASURE_KEY`, as MessagePack, so that whoever
+    follows the journal obeys it at its place. It goes with the records before it.
+    """
+
+    profiles: tuple[str, ...] = ()
+    """With all their aliases."""
+    users: tuple[str, ...] = ()
+    sessions: tuple[str, ...] = ()
+    """Of any protocol."""
+    source: str | None = None
+    """Where only one source's data is meant."""
+
+
+ERASURE_KEY = "erasure"

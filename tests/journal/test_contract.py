@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from journal_units import count, event, failing, ids, look, put, read_all, reject, say
 
-from footfall.journal.contract import Change, Outcome, Position, Unit, encode_events
+from footfall.journal.contract import Change, More, Outcome, Position, Unit, encode_events
 from footfall.model import Event
 
 
@@ -50,6 +50,47 @@ def test_an_outcome_stands_for_a_unit_that_depends_on_nothing(on_engine):
         assert results[3] is plain
         assert results[4].reply == {"k": b"v"}
         assert ids((await read_all(journal))[0]) == ["a", "b", "c", "d", "e"]
+
+    on_engine(scenario)
+
+
+def following(first):
+    """A unit that follows names from `first` to what has none, and tells the names it saw."""
+
+    def decide(states):
+        names = [first]
+        while (value := states.get(names[-1])) is not None:
+            names.append(value.decode())
+            if names[-1] not in asked:
+                asked.append(names[-1])
+                return More((names[-1],))
+        return Outcome(reply=names)
+
+    asked = [first]
+    return Unit((first,), decide)
+
+
+def test_a_unit_may_ask_for_keys_that_only_values_name(on_engine):
+    async def scenario(engine):
+        journal = await engine.client()
+        await journal.transact([put("a", b"b"), put("b", b"c"), put("z", b"a")])
+        # Of the same group: what was changed before counts, asked for early or late.
+        changes = [put("c", b"d"), put("b", b"x")]
+        results = await journal.transact([following("z"), *changes, following("z")])
+        assert [results[0].reply, results[3].reply] == [["z", "a", "b", "c"], ["z", "a", "b", "x"]]
+        results = await journal.transact([put("b", None), following("z"), following("a")])
+        assert [result.reply for result in results[1:]] == [["z", "a", "b"], ["a", "b"]]
+
+    on_engine(scenario)
+
+
+def test_a_unit_that_goes_on_asking_fails_alone(on_engine):
+    async def scenario(engine):
+        journal = await engine.client()
+        endless = Unit(("a",), lambda states: More(("a",)))
+        results = await journal.transact([endless, say("b", reply=1)])
+        assert isinstance(results[0], RecursionError)
+        assert results[1].reply == 1
 
     on_engine(scenario)
 

@@ -17,7 +17,7 @@ from uuid import UUID, uuid4
 
 import msgspec
 
-from footfall.journal.contract import Outcome, States
+from footfall.journal.contract import More, Outcome, States
 from footfall.model import Event, Micros
 
 if TYPE_CHECKING:
@@ -100,6 +100,8 @@ class Reason(enum.StrEnum):
     VERSION_NOT_SUPPORTED = "version_not_supported"
     NOT_ACCEPTABLE = "not_acceptable"
     TOO_EARLY = "too_early"
+    BOT_NOT_ALLOWED = "bot_not_allowed"
+    """A known crawler, where the source takes none."""
     SESSION_NOT_FOUND = "session_not_found"
     SESSION_CLOSED = "session_closed"
     """It is known, and takes nothing that happened later."""
@@ -172,7 +174,7 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     keys: tuple[str, ...] = ()
     payload: Any = None
     """For `decide`; nobody else looks at it."""
-    decide: Callable[[Intent, States, Sequence[Event]], Outcome] | None = None
+    decide: Callable[[Intent, States, Sequence[Event]], Outcome | More] | None = None
     """Called with this intent, the live states of `keys` and the finished events, in the order
     of `drafts`. Its outcome's `reply` is a `Reply`, or a `Refusal` that depends on the state."""
 
@@ -217,3 +219,7 @@ class Protocol(msgspec.Struct, frozen=True, kw_only=True):
     """On every answer, errors and preflights included."""
     takes_tracking_session: bool = True
     """An event without a session of its own takes the live Jay session of its request."""
+    takes_bots: Callable[[Source], bool] | None = None
+    """Where the vendor refuses known crawlers: whether a source lets them in all the same."""
+    process_time: str | None = None
+    """A header for how long an answer took, in seconds, on every answer."""

@@ -10,6 +10,7 @@ Neither sockets (`fastlane`) nor the journal (`intake`).
 from __future__ import annotations
 
 import re
+import time
 import zlib
 from collections.abc import Callable, Iterable, Mapping
 
@@ -216,6 +217,9 @@ class Endpoint:
         extra = protocol.headers
         if protocol.cors is not None:
             extra += self._cors(match, protocol.cors, request, source)
+        if protocol.process_time is not None:
+            took = max(time.time_ns() // 1000 - request.received_at, 0)
+            extra += ((protocol.process_time, f"{took / 1e6:.6f}"),)
         return Reply(reply.status, reply.body, reply.headers + extra) if extra else reply
 
     def _cors(

@@ -32,7 +32,7 @@ from footfall.collect.contract import (
 )
 from footfall.collect.enrich import Enricher, Visit
 from footfall.errors import JournalFailed, JournalUnavailable
-from footfall.journal.contract import Journal, Outcome, States, Unit, encode_events
+from footfall.journal.contract import Journal, More, Outcome, States, Unit, encode_events
 from footfall.metrics import COMMIT_SECONDS, DROPPED, EVENTS, GROUP_REQUESTS, QUEUED, Cell, Tally
 from footfall.model import Event, Micros, Reject
 from footfall.settings import Limits, Source
@@ -96,7 +96,11 @@ class Intake:
     def take(self, protocol: Protocol, request: Request, intent: Intent, answer: Answer) -> None:
         """Queue what an accepted request wants; `answer` follows once it is durable."""
         try:
-            unit, cell = self._prepare(protocol, request, intent)
+            prepared = self._prepare(protocol, request, intent)
+            if isinstance(prepared, Refusal):
+                answer(prepared)
+                return
+            unit, cell = prepared
         except Exception as raised:  # noqa: BLE001 - becomes a 500 that is logged
             answer(fault("preparing a request failed", raised, protocol=protocol.name))
             return
@@ -104,7 +108,7 @@ class Intake:
 
     def _prepare(
         self, protocol: Protocol, request: Request, intent: Intent
-    ) -> tuple[Unit | Outcome, Cell]:
+    ) -> tuple[Unit | Outcome, Cell] | Refusal:
         source = intent.source
         known = request.memo.get(_SENDER)
         if known is None or known[0] is not source or known[1] != request.client_ip:
@@ -116,6 +120,8 @@ class Intake:
                 self._tally.cell(EVENTS, protocol.name, source.id),
             )
         _, _, visit, carried, cell = known
+        if visit.device == "bot" and protocol.takes_bots and not protocol.takes_bots(source):
+            return BOT
         drafts = intent.drafts
         events: tuple[Event, ...] = ()
         dropped = visit.dropped if drafts else None
@@ -303,11 +309,13 @@ def _unit(
     decide = intent.decide
     tracking_keys = tuple(correlate.key(intent.source.id, session) for session in carried)
 
-    def decide_all(states: States) -> Outcome:
+    def decide_all(states: States) -> Outcome | More:
         own = correlate.correlate(events, states, carried, intent.source.id, request.received_at)
         if decide is None:
             return Outcome(events=own, reply=reply)
         outcome = decide(intent, states, own)
+        if isinstance(outcome, More):
+            return outcome
         if dropped is not None and isinstance(outcome.reply, Reply):
             return msgspec.structs.replace(outcome, reply=_saying_so(outcome.reply, dropped))
         return outcome
@@ -343,6 +351,9 @@ def fault(event: str, raised: Exception | None, **said: str) -> Refusal:
     )
 
 
+BOT = Refusal(
+    reason=Reason.BOT_NOT_ALLOWED, detail="Access denied. This source takes no bot traffic."
+)
 UNAVAILABLE = Refusal(
     reason=Reason.JOURNAL_UNAVAILABLE,
     detail="The server cannot store anything now. Nothing was stored; send it again later.",

@@ -42,6 +42,7 @@ STATUS: Mapping[Reason, int] = {
     Reason.VERSION_NOT_SUPPORTED: 400,
     Reason.NOT_ACCEPTABLE: 406,
     Reason.TOO_EARLY: 425,
+    Reason.BOT_NOT_ALLOWED: 401,
     Reason.SESSION_NOT_FOUND: 400,
     Reason.SESSION_CLOSED: 410,
     Reason.OVERLOADED: 503,

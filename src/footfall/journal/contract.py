@@ -64,13 +64,20 @@ States = Mapping[str, bytes]
 """The live values of the keys that were asked for; an absent or expired key is not in it."""
 
 
+class More(msgspec.Struct, frozen=True, gc=False):
+    """What deciding came to need besides: keys that only other keys' values name."""
+
+    keys: tuple[str, ...]
+
+
 class Unit(msgspec.Struct, frozen=True, gc=False):
     """One request's part of a group."""
 
     keys: tuple[str, ...]
-    """Every key that `decide` looks at. Most units have none."""
-    decide: Callable[[States], Outcome]
-    """Pure, fast, and called once, under the journal's lock, after the units before it."""
+    """Every key that `decide` looks at first. Most units have none, and then ask for none."""
+    decide: Callable[[States], Outcome | More]
+    """Pure, fast, and called under the journal's lock, after the units before it. Where it gives
+    `More`, it is called again with the values of those keys too."""
 
 
 class Record(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -6,13 +6,21 @@ produced goes to: that is the engine's part.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple, cast
 
 import msgspec
 
-from footfall.journal.contract import Change, Outcome, Record, States, Unit, encode_events
+from footfall.journal.contract import (
+    Change,
+    More,
+    Outcome,
+    Record,
+    States,
+    Unit,
+    encode_events,
+)
 from footfall.model import Micros
 
 _lines = msgspec.json.Encoder().encode_lines
@@ -21,6 +29,12 @@ _changes = msgspec.msgpack.Decoder(tuple[Change, ...])
 _records = msgspec.msgpack.Decoder(Record)
 
 _NOTHING: States = MappingProxyType({})
+
+Load = Callable[[Sequence[str]], Mapping[str, bytes]]
+"""The live values of keys, as they stood before the group."""
+
+MOST_ROUNDS = 16
+"""How often one unit may ask for more keys: chains of names are short, circles a fault."""
 
 
 class Decided(NamedTuple):
@@ -41,9 +55,10 @@ def keys_of(units: Sequence[Unit | Outcome]) -> list[str]:
     return [key for unit in units if type(unit) is Unit for key in unit.keys]
 
 
-def decide(units: Sequence[Unit | Outcome], states: dict[str, bytes], now: Micros) -> Decided:
-    """Decide units in order. `states` holds the live values of all their keys; it is changed.
+def decide(units: Sequence[Unit | Outcome], load: Load, now: Micros) -> Decided:
+    """Decide units in order, each seeing what those before it changed.
 
+    All keys that units name are loaded at once; what a unit comes to need besides, when it does.
     A unit is encoded right after it was decided and before its changes are seen by later units,
     so one that raises, or whose events cannot be written as JSON, leaves nothing behind.
     """
@@ -51,12 +66,10 @@ def decide(units: Sequence[Unit | Outcome], states: dict[str, bytes], now: Micro
     events: list[bytes] = []
     rejects: list[bytes] = []
     changes: list[Change] = []
+    states = _States(load, now, keys_of(units))
     for unit in units:
         try:
-            if type(unit) is Unit:
-                outcome = unit.decide(_seen(unit.keys, states) if unit.keys else _NOTHING)
-            else:
-                outcome = cast("Outcome", unit)
+            outcome = _outcome(unit, states) if type(unit) is Unit else cast("Outcome", unit)
             produced = outcome.events
             event_lines = produced if isinstance(produced, bytes) else encode_events(produced)
             # A list: of anything else msgspec 0.22 leaks an iterator per call.
@@ -72,7 +85,7 @@ def decide(units: Sequence[Unit | Outcome], states: dict[str, bytes], now: Micro
             rejects.append(reject_lines)
         if changed:
             changes.extend(changed)
-            _overlay(changed, states, now)
+            states.overlay(changed)
     return Decided(results, b"".join(events), b"".join(rejects), tuple(changes))
 
 
@@ -86,18 +99,49 @@ def decode_record(payload: bytes) -> Record:
     return _records.decode(payload)
 
 
-def _seen(keys: tuple[str, ...], states: dict[str, bytes]) -> States:
-    return {key: states[key] for key in keys if key in states}
+def _outcome(unit: Unit, states: _States) -> Outcome:
+    keys = unit.keys
+    outcome = unit.decide(states.seen(keys) if keys else _NOTHING)
+    rounds = 0
+    while type(outcome) is More:
+        rounds += 1
+        if rounds > MOST_ROUNDS:
+            raise RecursionError(f"a unit asked for more keys {MOST_ROUNDS} times")
+        keys += outcome.keys
+        states.load(outcome.keys)
+        outcome = unit.decide(states.seen(keys))
+    return cast("Outcome", outcome)
+
+
+class _States:
+    """The live values of the keys that a group looks at, and what it changed of them."""
+
+    def __init__(self, load: Load, now: Micros, keys: Sequence[str]) -> None:
+        self._load = load
+        self._now = now
+        self._live = dict(load(keys)) if keys else {}
+        self._loaded = set(keys)
+
+    def load(self, keys: Sequence[str]) -> None:
+        """Keys that were not named before. What was changed meanwhile stays changed."""
+        missing = [key for key in keys if key not in self._loaded]
+        if missing:
+            self._live.update(self._load(missing))
+            self._loaded.update(missing)
+
+    def seen(self, keys: Sequence[str]) -> States:
+        live = self._live
+        return {key: live[key] for key in keys if key in live}
+
+    def overlay(self, changes: Sequence[Change]) -> None:
+        for change in changes:
+            self._loaded.add(change.key)
+            if change.value is None or change.expires_at <= self._now:
+                self._live.pop(change.key, None)
+            else:
+                self._live[change.key] = change.value
 
 
 def _checked(changes: Sequence[Change]) -> tuple[Change, ...]:
     """The changes as whoever reads the log will see them; raises where it could not."""
     return _changes.decode(_msgpack.encode(changes))
-
-
-def _overlay(changes: Sequence[Change], states: dict[str, bytes], now: Micros) -> None:
-    for change in changes:
-        if change.value is None or change.expires_at <= now:
-            states.pop(change.key, None)
-        else:
-            states[change.key] = change.value

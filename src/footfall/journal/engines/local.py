@@ -226,11 +226,10 @@ class LocalJournal:
         async with self._locked() as found:
             tip = found
             now = max(self._clock(), tip.last_at)
-            keys = keys_of(units)
-            if keys and tip.applied < tip.changes_end:
+            if tip.applied < tip.changes_end and keys_of(units):
                 tip = await self._on_committer(self._catch_up_state, tip)
-            known = self._known.load(keys, now, tip.changes_end) if keys else {}
-            decided = decide(units, known, now)
+            changes_end = tip.changes_end
+            decided = decide(units, lambda keys: self._known.load(keys, now, changes_end), now)
             if decided.writes or not units:
                 record = Record(now, decided.events, decided.rejects, decided.changes)
                 appended = self._appender.append(tip.base, tip.end, encode_record(record))

@@ -20,7 +20,7 @@ from footfall.journal.contract import (
     States,
     Unit,
 )
-from footfall.journal.group import decide, encode_record, keys_of
+from footfall.journal.group import decide, encode_record
 from footfall.model import Micros
 
 
@@ -39,8 +39,7 @@ class MemoryJournal:
     async def transact(self, units: Sequence[Unit | Outcome]) -> Sequence[Outcome | Exception]:
         with self._lock:
             now = self._now()
-            states = self._live(keys_of(units), now)
-            decided = decide(units, states, now)
+            decided = decide(units, lambda keys: self._live(keys, now), now)
             if decided.writes or not units:
                 self._append(Record(now, decided.events, decided.rejects, decided.changes))
             return decided.results
