@@ -27,6 +27,37 @@ def test_it_is_made_for_its_owner_only(tmp_path):
     assert DataDirectory.open(data.path).journal == data.path / "journal"
 
 
+def test_its_secret_is_drawn_once(tmp_path):
+    data = DataDirectory.create(tmp_path / "a")
+    secret = data.secret()
+    assert len(secret) == 32
+    assert data.secret() == DataDirectory.open(data.path).secret() == secret
+    assert stat.S_IMODE(data.secret_file.stat().st_mode) == 0o600
+    assert sorted(os.listdir(data.path)) == ["VERSION", "secret"]
+    assert DataDirectory.create(tmp_path / "b").secret() != secret
+
+
+def test_of_several_that_draw_a_secret_at_once_the_first_ones_stands(tmp_path, monkeypatch):
+    data = DataDirectory.create(tmp_path / "a")
+    read, found = data._read_secret, []
+
+    def read_late():
+        if not found:
+            found.append(DataDirectory.open(data.path).secret())
+            raise FileNotFoundError
+        return read()
+
+    monkeypatch.setattr(data, "_read_secret", read_late)
+    assert data.secret() == found[0]
+
+
+def test_a_damaged_secret_is_not_replaced(tmp_path):
+    data = DataDirectory.create(tmp_path / "a")
+    data.secret_file.write_text("rubbish")
+    with pytest.raises(DataDirectoryForeign, match="secret"):
+        data.secret()
+
+
 def test_looking_makes_nothing(tmp_path):
     with pytest.raises(DataDirectoryMissing):
         DataDirectory.open(tmp_path / "no")

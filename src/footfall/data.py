@@ -6,8 +6,10 @@ by looking; `DataDirectory.create` makes a directory, `DataDirectory.open` wants
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +23,8 @@ from footfall.errors import (
 
 FORMAT = 1
 """The format that this release writes. A release opens every format up to its own."""
+
+SECRET_BYTES = 32
 
 _HARMLESS = frozenset({"lost+found"})
 """What an empty file system holds."""
@@ -37,6 +41,7 @@ class DataDirectory:
         self.lake = self.path / "lake"
         self.project = self.path / "project"
         self.metrics = self.path / "metrics"
+        self.secret_file = self.path / "secret"
         self.control = self.path / "control.sock"
 
     @classmethod
@@ -90,6 +95,34 @@ class DataDirectory:
             # lock a new file of the name while a third still waits for the old one.
             os.close(descriptor)
 
+    def secret(self) -> bytes:
+        """32 random bytes of this directory, made when first asked for: the key of keyed hashes.
+
+        Ids that must not be kept are kept as such hashes. Readable by the owner only.
+        """
+        with contextlib.suppress(FileNotFoundError):
+            return self._read_secret()
+        draft = self.path / f".secret.{secrets.token_hex(8)}"
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            os.write(descriptor, f"{secrets.token_hex(SECRET_BYTES)}\n".encode())
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        # Of several processes that ask at once, the first one's stands.
+        with contextlib.suppress(FileExistsError):
+            self.secret_file.hardlink_to(draft)
+        draft.unlink()
+        _sync_directory(self.path)
+        return self._read_secret()
+
+    def _read_secret(self) -> bytes:
+        text = self.secret_file.read_text(encoding="ascii", errors="replace").strip()
+        with contextlib.suppress(ValueError):
+            if len(secret := bytes.fromhex(text)) == SECRET_BYTES:
+                return secret
+        raise DataDirectoryForeign(f"{self.secret_file} holds no secret of {SECRET_BYTES} bytes.")
+
     def _holder(self) -> str:
         """Who wrote itself into the lock file, for the message; empty where nobody has yet."""
         text = self.lock_file.read_text().strip()
@@ -114,11 +147,7 @@ class DataDirectory:
             file.flush()
             os.fsync(file.fileno())
         draft.rename(self.version)
-        descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        _sync_directory(self.path)
 
     def _check_version(self) -> None:
         text = self.version.read_text(encoding="ascii", errors="replace").strip()
@@ -128,3 +157,11 @@ class DataDirectory:
             raise DataDirectoryTooNew(
                 f"{self.path} has format {text}; this release knows formats up to {FORMAT}."
             )
+
+
+def _sync_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

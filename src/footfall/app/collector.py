@@ -50,7 +50,9 @@ async def collector(process: Process) -> int:
     installed = protocols.installed()
     key_sets = KeySets()
     intake = Intake(journal, enricher, limits, EventIds(), tally)
-    endpoint = Endpoint(installed, _sources(settings, key_sets), intake, limits, tally)
+    secret = process.data.secret()
+    sources = _sources(settings, key_sets, secret)
+    endpoint = Endpoint(installed, sources, intake, limits, tally)
     proxies = Proxies(server.trusted_proxies, server.forwarded_header)
     slow = SlowLane(
         settings=settings,
@@ -68,7 +70,7 @@ async def collector(process: Process) -> int:
         uvicorn.should_exit = True
 
     def reload() -> None:
-        endpoint.sources = _sources(process.settings(), key_sets)
+        endpoint.sources = _sources(process.settings(), key_sets, secret)
         log.info("reloaded", sources=len(endpoint.sources.all))
 
     async def flush() -> None:
@@ -94,9 +96,10 @@ async def collector(process: Process) -> int:
     return JOURNAL_FAILED if intake.failed else 0
 
 
-def _sources(settings: Settings, key_sets: KeySets) -> Sources:
+def _sources(settings: Settings, key_sets: KeySets, secret: bytes) -> Sources:
     key_sets.watch(locations(settings.sources))
-    return Sources(settings.sources, limits=settings.server.limits, key_sets=key_sets)
+    limits = settings.server.limits
+    return Sources(settings.sources, limits=limits, key_sets=key_sets, secret=secret)
 
 
 def _countries(path: str | None) -> Any:

@@ -15,7 +15,7 @@ from footfall.settings import Limits, Source
 
 
 class Sources:
-    """Sources by key, and what else decoding looks at: limits and key sets.
+    """Sources by key, and what else decoding looks at: limits, key sets, the directory's secret.
 
     `key_sets` outlives the snapshots: whoever makes them has it `watch` what their sources name.
     """
@@ -26,10 +26,14 @@ class Sources:
         *,
         limits: Limits | None = None,
         key_sets: KeySets | None = None,
+        secret: bytes = b"",
     ) -> None:
+        """`secret`: the key of keyed hashes, the same for all processes and starts."""
         self.all = tuple(sources)
         self.limits = limits or Limits()
         self.key_sets = key_sets or KeySets()
+        self.secret = secret
+        self._by_id = {source.id: source for source in self.all}
         self._taking: dict[str, tuple[Source, ...]] = {}
         # Looked up under a secret of this process, so that how far a look-up got says nothing
         # about the digests that are stored.
@@ -50,6 +54,10 @@ class Sources:
         if known is None or not hmac.compare_digest(known[0], digest):
             return None
         return known[1]
+
+    def by_id(self, source_id: str) -> Source | None:
+        """The source of a name."""
+        return self._by_id.get(source_id)
 
     def taking(self, protocol: str) -> tuple[Source, ...]:
         """The sources that take a protocol."""
