@@ -491,6 +491,7 @@ bodies = (any_event | st.lists(any_event | st.just(start()))).map(lambda v: json
 paths = st.sampled_from(["/api/v1/sessions", "/api/v1/downloaded", to_session(own_id())])
 
 
+@pytest.mark.slow
 @given(st.binary() | bodies, paths)
 def test_nothing_raises(body, path):
     result = adobe.decode(request(body, path), SITE)

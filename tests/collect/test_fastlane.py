@@ -283,6 +283,7 @@ def test_byte_by_byte(served, name):
             assert bodies(client, 1) == [body]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", REQUESTS)
 def test_split_at_every_offset(served, name):
     """In the reading of the connection itself: TCP would not keep the pieces apart."""
@@ -535,6 +536,7 @@ def test_tls_essentials(tls):
         assert bodies(client, 1) == ["abc"]
 
 
+@pytest.mark.slow
 def test_tls_refusals_are_read(tls):
     with tls.connect_tls(tls.certificate) as client:
         client.send(post(b"b" * 100_000))

@@ -190,6 +190,7 @@ def test_how_many_are_kept_is_bounded():
 PIECES = [post(b"a"), post(b"bb"), get("/t"), get("/healthz"), chunked(b"c"), post(b"refuse")]
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.integers(0, len(PIECES) - 1), min_size=1, max_size=12),
     st.lists(st.integers(1, 200), max_size=12),

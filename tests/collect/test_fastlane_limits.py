@@ -251,6 +251,7 @@ def test_who_never_reads_answers_is_paused_and_let_go():
     served.assert_quiet()
 
 
+@pytest.mark.slow
 def test_many_bodies_at_once_may_not_fill_the_memory():
     limits = Limits(queue_bytes=1 << 20, body_bytes=1 << 20, request_seconds=10)
     before = refused_early("503")

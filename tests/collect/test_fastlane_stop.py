@@ -109,6 +109,7 @@ def test_the_slow_lane_ends_cleanly_too():
     served.assert_quiet()
 
 
+@pytest.mark.slow
 def test_a_client_that_hangs_on_does_not_hold_up_the_end():
     limits = Limits(shutdown_seconds=1, request_seconds=20)
     with Served(limits=limits) as served:

@@ -288,6 +288,7 @@ def test_too_many_bytes_waiting():
     run(test)
 
 
+@pytest.mark.slow
 def test_a_stalled_journal_holds_nobody_for_ever():
     async def test(logs):
         def fail(_settled):

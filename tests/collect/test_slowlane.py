@@ -108,6 +108,7 @@ def metrics_of(tmp_path, from_networks, peer_headers=(), **server):
     return answer.status, bool(flushed)
 
 
+@pytest.mark.slow
 def test_metrics_are_for_the_networks_that_may(tmp_path):
     local = ("127.0.0.0/8",)
     assert metrics_of(tmp_path, local) == (200, True)

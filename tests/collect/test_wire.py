@@ -103,6 +103,7 @@ values = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(st.dictionaries(st.text(max_size=2), values))
 def test_limits_hold_exactly(value):
     body = json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()

@@ -117,6 +117,7 @@ def _all(visitor, path, limit, place="before", part=lambda found: found, **param
         cursor = {place: page["next"]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limit", [5, 200])
 def test_pages_give_every_row_once_however_many_share_a_moment(empty, limit):
     """One batch is one record and one moment; the windows of the search lie between the others."""

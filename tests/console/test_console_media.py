@@ -217,6 +217,7 @@ def test_a_long_broadcast_has_a_bounded_curve(empty):
     assert [p["at"] for p in points["points"]] == list(range(0, 601, 10))
 
 
+@pytest.mark.slow
 def test_a_content_that_nobody_has_left_yet(empty):
     watch(empty, 1, OPEN)
     found = empty.operator().json("media/content", source="site", media_id="film")
@@ -256,6 +257,7 @@ def test_refusals(visitor, path, status):
     assert set(response.json()) == {"message", "remedy"}
 
 
+@pytest.mark.slow
 def test_what_is_open_is_refreshed_once_a_second_for_everybody(empty, monkeypatch):
     refreshed, refresh = [], empty.service.refresh
 
@@ -276,6 +278,7 @@ def test_what_is_open_is_refreshed_once_a_second_for_everybody(empty, monkeypatc
     assert len(refreshed) == 2
 
 
+@pytest.mark.slow
 def test_the_page_shows_audience_and_sessions(visitor):
     page = visitor.page("/console/media", source="site")
     assert "Open now 1" in page.text
@@ -294,6 +297,7 @@ def test_the_page_shows_audience_and_sessions(visitor):
     assert day.all("input", name="period")[0]["value"] == "day"
 
 
+@pytest.mark.slow
 def test_the_page_leads_on(visitor):
     page = visitor.page("/console/media", media_id="film", state="open")
     session = visitor.page(page.link("2026-01-01 11:59:00.000"))
@@ -310,6 +314,7 @@ def test_the_page_leads_on(visitor):
     assert "&#39;film&#39;" in asked.text
 
 
+@pytest.mark.slow
 def test_events_and_media_session_lead_to_one_another(empty):
     watch(empty, 1, HALF)
     settle(empty)
@@ -346,6 +351,7 @@ def test_a_session_has_its_ads_chapters_states_and_hints(empty):
     assert "outside_break Ads are tracked inside an ad break only" in page.text
 
 
+@pytest.mark.slow
 def test_what_players_send_is_text(empty):
     watch(empty, 1, HALF, viewer=HOSTILE, id=HOSTILE, name=HOSTILE, channel=HOSTILE, show=HOSTILE)
     watch(empty, 2, OPEN, id="i" * 5000, name="n" * 5000)
@@ -366,6 +372,7 @@ def test_what_players_send_is_text(empty):
     assert "n" * 1001 not in visitor.page("/console/media").source
 
 
+@pytest.mark.slow
 def test_an_idle_server(empty):
     visitor = empty.operator()
     assert "No media sessions yet" in visitor.page("/console/media").text

@@ -69,6 +69,7 @@ def test_the_overview_tells_what_came(console):
     assert page.link("key_unknown") == "/console/rejects?protocol=vaix&reason=key_unknown"
 
 
+@pytest.mark.slow
 def test_an_idle_server_says_so_on_every_page(empty):
     visitor = empty.operator()
     assert "Events, last hour 0" in visitor.page("/console").text
@@ -110,6 +111,7 @@ def test_a_reject_shows_why_and_what_was_sent(console):
     assert page.text.count(" ".join(HOSTILE.split())) == 3  # in its line, opened, and as its body
 
 
+@pytest.mark.slow
 def test_pages_follow_one_another_to_the_end(empty):
     empty.write(
         *(event(type=f"t{number}", at=NOON - number * SECOND) for number in range(120)),

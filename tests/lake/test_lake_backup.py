@@ -130,6 +130,7 @@ def test_a_manifest_cannot_write_outside(carried, tmp_path, path):
         list(restore(carried, tmp_path / "restored"))
 
 
+@pytest.mark.slow
 def test_nothing_is_overwritten(carried, tmp_path, lake):
     target = tmp_path / "restored"
     target.mkdir()

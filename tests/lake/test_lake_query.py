@@ -382,6 +382,7 @@ def test_a_result_that_fills_the_disk_is_ended(rig, monkeypatch):
         run(rig.lake, "select * from range(10000000000)", fmt="csv")
 
 
+@pytest.mark.slow
 def test_a_query_that_needs_too_much_memory_is_refused_in_words(rig):
     with pytest.raises(QueryRefused, match="query_memory_mb"):
         run(rig.lake, "select list(repeat('x', 1000) || range) from range(100000000)")

@@ -69,6 +69,7 @@ def everything(fold, finished):
     return finished, list(fold.open_rows()), fold.due(), fold.clock, fold.position
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(journals(), st.data())
 def test_going_on_from_a_checkpoint_gives_the_same(records, data):
