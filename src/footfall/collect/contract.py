@@ -18,7 +18,7 @@ from uuid import UUID, uuid4
 import msgspec
 
 from footfall.journal.contract import More, Outcome, States
-from footfall.model import Event, Micros
+from footfall.model import Event, Facts, Micros
 
 if TYPE_CHECKING:
     from footfall.collect.sources import Sources
@@ -159,6 +159,10 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     playhead_s: float | None = None
     properties: Mapping[str, Any] | None = None
     context: Mapping[str, Any] | None = None
+    stored: bool = True
+    """False: it counts, and is not kept as an event."""
+    facts: Facts | None = None
+    """What it says of its visit and profile, as far as that depends on nothing in the state."""
 
 
 class Intent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -196,7 +200,8 @@ class Cors(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     source that takes the protocol); without it every origin is.
     """
 
-    request_headers: tuple[str, ...]
+    request_headers: tuple[str, ...] = ()
+    """Headers that may be sent; none named: whatever a preflight asks for."""
     exposed_headers: tuple[str, ...] = ()
     credentials: bool = False
     max_age_s: int = 600

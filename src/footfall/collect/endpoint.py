@@ -238,9 +238,10 @@ class Endpoint:
         if cors.credentials:
             pairs.append(("Access-Control-Allow-Credentials", "true"))
         if preflight:
+            asked = request.header(b"access-control-request-headers") or ""
             pairs += [
                 ("Access-Control-Allow-Methods", _allow(match)),
-                ("Access-Control-Allow-Headers", ", ".join(cors.request_headers)),
+                ("Access-Control-Allow-Headers", ", ".join(cors.request_headers) or asked),
                 ("Access-Control-Max-Age", str(cors.max_age_s)),
             ]
         elif cors.exposed_headers:
