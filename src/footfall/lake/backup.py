@@ -30,7 +30,7 @@ import duckdb
 import msgspec
 
 from footfall.errors import BackupDamaged, DataDirectoryForeign
-from footfall.lake.lake import Lake, literal, sync_new_files
+from footfall.lake.lake import Lake, sync_new_files
 
 MANIFEST = "manifest.json"
 FORMAT = 1
@@ -130,13 +130,7 @@ def _make_empty(destination: Path) -> None:
 
 def _take_lake(lake: Lake, connection: duckdb.DuckDBPyConnection, catalog: Path) -> list[_Copy]:
     """Copy the catalogue and list the Parquet files, in the lake's thread: nothing changes."""
-    draft = lake.scratch / f"catalog-{uuid.uuid4().hex}"
-    connection.execute(f"ATTACH {literal(str(draft))} AS carried")
-    try:
-        connection.execute("COPY FROM DATABASE catalog TO carried")
-    finally:
-        connection.execute("DETACH carried")
-    shutil.move(draft, catalog)
+    shutil.move(lake.copy_catalog(connection), catalog)
     return [
         _Copy(catalog, "lake/catalog.ducklake", catalog.stat().st_size),
         *(

@@ -16,7 +16,9 @@ import hashlib
 import importlib.util
 import os
 import shutil
+import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -27,6 +29,7 @@ import structlog
 
 from footfall.errors import DataDirectoryTooNew, LakeUnavailable
 from footfall.lake import tables
+from footfall.lake.gate import Gate
 
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
@@ -59,6 +62,9 @@ class Lake:
         self._memory_mb = memory_mb
         self._threads = threads
         self._keepers = 0
+        self.gate = Gate()
+        """Through which whoever reads with a cursor of its own goes."""
+        self._swapping = threading.Lock()
         self._root: duckdb.DuckDBPyConnection | None = None
         self._writer: ThreadPoolExecutor | None = None
         self._stager: tuple[ThreadPoolExecutor, duckdb.DuckDBPyConnection] | None = None
@@ -92,12 +98,7 @@ class Lake:
         )
         try:
             load_extension(root, "ducklake")
-            root.execute(
-                f"ATTACH {literal(f'ducklake:{self.catalog}')} AS lake "
-                f"(DATA_PATH {literal(f'{self.data}/')}, OVERRIDE_DATA_PATH true, "
-                "METADATA_CATALOG 'catalog')"
-            )
-            root.execute("USE lake")
+            self._attach(root)
             self._confine(root)
             self._prepare(root)
         except BaseException:
@@ -107,6 +108,14 @@ class Lake:
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="lake")
         self._stager = (ThreadPoolExecutor(1, thread_name_prefix="lake-stage"), self.cursor())
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="lake-read")
+
+    def _attach(self, root: duckdb.DuckDBPyConnection) -> None:
+        root.execute(
+            f"ATTACH {literal(f'ducklake:{self.catalog}')} AS lake "
+            f"(DATA_PATH {literal(f'{self.data}/')}, OVERRIDE_DATA_PATH true, "
+            "METADATA_CATALOG 'catalog')"
+        )
+        root.execute("USE lake")
 
     def _confine(self, root: duckdb.DuckDBPyConnection) -> None:
         """Nothing in this DuckDB reaches a file outside the directory, or another setting."""
@@ -221,7 +230,64 @@ class Lake:
         if self._stager is None:
             raise LakeUnavailable(f"The lake in {self.directory} is closed.")
         thread, connection = self._stager
-        return await asyncio.get_running_loop().run_in_executor(thread, work, connection)
+
+        def staged(connection: duckdb.DuckDBPyConnection) -> T:
+            with self._swapping:
+                return work(connection)
+
+        return await asyncio.get_running_loop().run_in_executor(thread, staged, connection)
+
+    async def read(self, work: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
+        """Do `work`, which only reads the lake, in a reader's thread with a cursor of its own."""
+        async with self.gate.reading():
+            cursor = self.cursor()
+            job = self.readers.submit(work, cursor)
+            try:
+                return await asyncio.wrap_future(job)
+            finally:
+                while not job.done() and not job.cancel():  # whoever asked has gone
+                    cursor.interrupt()
+                    await asyncio.sleep(0.01)
+                cursor.close()
+
+    async def exclusively(self, work: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
+        """`run` while nobody reads: queries that began before end first, others wait.
+
+        For what would take files away from under them.
+        """
+        async with self.gate.closed():
+            return await self.run(work)
+
+    def copy_catalog(self, connection: duckdb.DuckDBPyConnection) -> Path:
+        """A fresh copy of the catalogue in `scratch`: what is in it, and nothing that was."""
+        draft = self.scratch / f"catalog-{uuid.uuid4().hex}"
+        connection.execute(f"ATTACH {literal(str(draft))} AS carried")
+        try:
+            connection.execute("COPY FROM DATABASE catalog TO carried")
+        finally:
+            connection.execute("DETACH carried")
+        return draft
+
+    def renew_catalog(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Put a fresh copy of the catalogue in its place. Only inside `exclusively`.
+
+        A database file keeps what was deleted from it until something else is written there. At
+        every moment one whole catalogue stands under the name; a copy that a crash leaves in
+        `scratch` goes at the next start.
+        """
+        draft = self.copy_catalog(connection)
+        _sync(draft)
+        with self._swapping:
+            connection.execute("USE memory")
+            connection.execute("DETACH lake")  # writes what its own log still held into the file
+            try:
+                if self.catalog.with_name(f"{self.catalog.name}.wal").exists():
+                    raise LakeUnavailable(f"{self.catalog} could not be closed.")
+                draft.rename(self.catalog)
+                _sync(self.directory)
+            finally:
+                draft.unlink(missing_ok=True)
+                self._attach(connection)
 
     @contextlib.contextmanager
     def keep_files(self) -> Iterator[None]:

@@ -135,28 +135,38 @@ async def _limited(
     file: Path | None = None,
 ) -> T:
     """Run `work` with a cursor of its own, and interrupt it when its time or space is over."""
-    cursor = lake.cursor()
-    job = lake.readers.submit(_worded, work, cursor)
-    try:
-        await _watch(job, seconds, file)
-    finally:
-        # Also where the one who asked has gone: DuckDB stops within milliseconds.
-        while not job.done() and not job.cancel():
-            cursor.interrupt()
-            await asyncio.sleep(0.01)
-        cursor.close()
-    return job.result()
+    end = asyncio.get_running_loop().time() + seconds
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            async with asyncio.timeout_at(end):
+                await stack.enter_async_context(lake.gate.reading())
+        except TimeoutError:
+            raise _too_long(seconds) from None
+        cursor = lake.cursor()
+        job = lake.readers.submit(_worded, work, cursor)
+        try:
+            await _watch(job, seconds, end, file)
+        finally:
+            # Also where the one who asked has gone: DuckDB stops within milliseconds.
+            while not job.done() and not job.cancel():
+                cursor.interrupt()
+                await asyncio.sleep(0.01)
+            cursor.close()
+        return job.result()
 
 
-async def _watch(job: Future[T], seconds: float, file: Path | None) -> None:
+def _too_long(seconds: float) -> QueryTimeout:
+    return QueryTimeout(f"The query took longer than {seconds:g} seconds.")
+
+
+async def _watch(job: Future[T], seconds: float, end: float, file: Path | None) -> None:
     """Wait for the job. Raises when its time or space is over."""
     loop, done = asyncio.get_running_loop(), asyncio.Event()
     job.add_done_callback(lambda _: loop.call_soon_threadsafe(done.set))
-    end = loop.time() + seconds
     while not job.done():
         left = end - loop.time()
         if left <= 0:
-            raise QueryTimeout(f"The query took longer than {seconds:g} seconds.")
+            raise _too_long(seconds)
         if file is not None and _size(file) > EXPORT_BYTES:
             raise QueryRefused(f"The result is larger than {EXPORT_BYTES >> 30} GiB; narrow it.")
         with contextlib.suppress(TimeoutError):
