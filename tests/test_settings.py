@@ -15,6 +15,7 @@ from footfall.errors import SettingsError
 from footfall.settings import (
     Limits,
     Media,
+    Privacy,
     Server,
     Settings,
     Source,
@@ -99,6 +100,23 @@ def test_protocol_settings_are_there_without_a_table():
     assert shop.protocol_settings == {"vaix": Vaix(), "jay": Jay()}
     assert shop.of(Jay).lifetime_hours == 24.0
     assert Source(id="x", protocols=()).of(Jay) == Jay()
+
+
+def test_privacy_of_a_source():
+    (shop,) = read(SHOP).sources
+    assert (shop.consent, shop.privacy) == ("implied", Privacy())
+    (shop,) = read(
+        SHOP + "consent = 'required'\n[source.privacy]\ntcf_field = 'context.tcf string'\n"
+        "tcf_purposes = [1, 7]\ntcf_vendor = 12\nhonour = 'gpc'\nconsents = ['analytics']\n"
+    ).sources
+    assert shop.consent == "required"
+    assert shop.privacy == Privacy(
+        tcf_field="context.tcf string",
+        tcf_purposes=(1, 7),
+        tcf_vendor=12,
+        honour=("gpc",),
+        consents=("analytics",),
+    )
 
 
 def test_settings_can_stand_in_sets():
@@ -202,6 +220,42 @@ def test_settings_can_stand_in_sets():
         (
             "[server]\ntls_key = 'pyproject.toml'",
             "2: server.tls_key needs server.tls_certificate as well",
+        ),
+        (
+            SHOP + "consent = 'asked'",
+            '5: source shop: consent must be one of "required", "implied", "none", not "asked"',
+        ),
+        (
+            SHOP + "[source.privacy]\nconsent_field = 'consent'",
+            '6: source shop: privacy.consent_field must be a dotted path that begins with "properties." or "context.", not "consent"',
+        ),
+        (
+            SHOP + "[source.privacy]\ntcf_field = 'context..tcf'",
+            '6: source shop: privacy.tcf_field must be a dotted path that begins with "properties." or "context.", not "context..tcf"',
+        ),
+        (
+            SHOP + "[source.privacy]\nconsent_header = 'X Consent'",
+            '6: source shop: privacy.consent_header must be a name of letters, digits and "-", not "X Consent"',
+        ),
+        (
+            SHOP + "[source.privacy]\ntcf_purposes = [0]",
+            "6: source shop: privacy.tcf_purposes must be a list of whole numbers from 1 to 24, not 0",
+        ),
+        (
+            SHOP + "[source.privacy]\ntcf_purposes = []",
+            "6: source shop: privacy.tcf_purposes is empty: name at least one purpose that must have consent",
+        ),
+        (
+            SHOP + "[source.privacy]\ntcf_vendor = 65536",
+            "6: source shop: privacy.tcf_vendor must be a whole number from 1 to 65535, not 65536",
+        ),
+        (
+            SHOP + "[source.privacy]\nhonour = ['gpp']",
+            '6: source shop: privacy.honour must be a list of texts, each one of "gpc", "dnt", not "gpp"',
+        ),
+        (
+            SHOP + "[source.privacy]\nconsent_heder = 'X'",
+            '6: source shop: privacy.consent_heder is not a setting; did you mean "consent_header"?',
         ),
         ("[server]\ngeoip = 'no.mmdb'", '2: server.geoip names "no.mmdb", which does not exist'),
         ("[server]\ngeoip = '.'", '2: server.geoip names ".", which is not a file'),
@@ -519,14 +573,16 @@ def test_lines_of_keys_are_right_whatever_their_values(values):
 # -- the list itself ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", [Server, Limits, Source])
+@pytest.mark.parametrize("kind", [Server, Limits, Source, Privacy])
 def test_every_setting_is_whole(kind):
     for one in declared(kind).values():
         if one.is_table:
             continue
         assert one.help.endswith("."), one.name
         assert one.check is None or one.check in CHECKS
-        assert one.low is None or one.required or one.default is None or one.default >= one.low
+        values = one.default if isinstance(one.default, tuple) else (one.default,)
+        if one.low is not None and not one.required and one.default is not None:
+            assert all(value >= one.low for value in values)
         if one.example:
             tomllib.loads(f"x = {one.example}")
 
@@ -538,6 +594,7 @@ def test_describe_has_every_setting_once():
     assert ("[server.limits]", "body_bytes") in names
     assert ("[[source]]", "origins") in names
     assert ("[source.vaix]", "lenient") in names
+    assert ("[source.privacy]", "tcf_purposes") in names
     by_name = dict(zip(names, rows, strict=True))
     assert by_name["[[source]]", "id"].default == "required"
     assert by_name["[server]", "tls_key"].default == "unset"

@@ -38,7 +38,7 @@ from footfall.journal.contract import Change, Outcome, Position, Unit
 from footfall.journal.engines.memory import MemoryJournal
 from footfall.metrics import Tally
 from footfall.model import MediaSession, media_key
-from footfall.settings import Limits, Source
+from footfall.settings import Limits, Privacy, Source
 
 CASES = Path(__file__).parents[1] / "cases"
 NOW = 1_792_504_800_123_456
@@ -223,6 +223,7 @@ def _source(
     """A source with the given settings; a table in them is a protocol's."""
     own = {part.name for part in fields(Source)}
     values = {"protocols": protocols} | {n: v for n, v in given.items() if n in own}
+    privacy = {name: _frozen(value) for name, value in values.pop("privacy", {}).items()}
     tables = {}
     for protocol in installed():
         table = given.get(protocol.name, {})
@@ -237,6 +238,7 @@ def _source(
         id=source_id,
         key_sha256=(hashlib.sha256(key.encode()).hexdigest(),),
         protocol_settings=tables,
+        privacy=Privacy(**privacy),
         **{name: _frozen(value) for name, value in values.items()},
     )
 

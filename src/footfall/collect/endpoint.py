@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Mapping
 import msgspec
 import structlog
 
+from footfall.collect import consent
 from footfall.collect.contract import (
     RETRY_LATER,
     Cors,
@@ -188,7 +189,9 @@ class Endpoint:
 
     def _reject(self, request: Request, refusal: Refusal, protocol: str, status: int) -> Reject:
         problems = "; ".join(f"{problem.path}: {problem.message}" for problem in refusal.problems)
-        body = request.body[: self._limits.reject_body_bytes].decode("utf-8", "replace")
+        body = ""
+        if self._may_keep_body(request, refusal.source, protocol):
+            body = request.body[: self._limits.reject_body_bytes].decode("utf-8", "replace")
         return Reject(
             received_at=request.received_at,
             source=refusal.source.id if refusal.source is not None else None,
@@ -198,6 +201,14 @@ class Endpoint:
             status=status,
             body=body or None,
         )
+
+    def _may_keep_body(self, request: Request, source: Source | None, protocol: str) -> bool:
+        """Whether what may hold ids may be kept, by what the head says of consent.
+
+        Where it is not known whose it is, it has to be right for every source it could be of.
+        """
+        judges = self.sources.taking(protocol) if source is None else (source,)
+        return not any(consent.look(request, judge).withheld for judge in judges)
 
     def _finish(
         self, match: Match, request: Request, reply: Reply, source: Source | None, respond: Respond
@@ -230,18 +241,21 @@ class Endpoint:
         if origin is None:
             return VARY
         preflight = request.method == "OPTIONS"
+        judges = self.sources.taking(match.protocol.name) if source is None else (source,)
         if cors.listed:
-            judges = self.sources.taking(match.protocol.name) if source is None else (source,)
-            if not any(origin in judge.origins or "*" in judge.origins for judge in judges):
+            judges = tuple(j for j in judges if origin in j.origins or "*" in j.origins)
+            if not judges:
                 return VARY
         pairs = [*VARY, ("Access-Control-Allow-Origin", origin)]
         if cors.credentials:
             pairs.append(("Access-Control-Allow-Credentials", "true"))
         if preflight:
-            asked = request.header(b"access-control-request-headers") or ""
+            allowed = request.header(b"access-control-request-headers") or ""
+            if cors.request_headers:
+                allowed = ", ".join((*cors.request_headers, *consent.headers(judges)))
             pairs += [
                 ("Access-Control-Allow-Methods", _allow(match)),
-                ("Access-Control-Allow-Headers", ", ".join(cors.request_headers) or asked),
+                ("Access-Control-Allow-Headers", allowed),
                 ("Access-Control-Max-Age", str(cors.max_age_s)),
             ]
         elif cors.exposed_headers:

@@ -19,7 +19,7 @@ from uuid import uuid4
 import msgspec
 import structlog
 
-from footfall.collect import correlate
+from footfall.collect import consent, correlate
 from footfall.collect.contract import (
     Draft,
     DropReason,
@@ -44,7 +44,7 @@ Answer = Callable[[Reply | Refusal], None]
 
 _SENDER = object()
 """In `Request.memo`: for which source and address, what enrichment gave, the tracking sessions that
-are carried, and the counter."""
+are carried, the counter, and what the head says of consent."""
 SWEEP_SECONDS = 0.25
 """How often waiting requests are looked at for their age."""
 
@@ -118,8 +118,9 @@ class Intake:
                 self._enrich(request, source),
                 correlate.carried(request) if protocol.takes_tracking_session else (),
                 self._tally.cell(EVENTS, protocol.name, source.id),
+                request.once(consent.look, source),
             )
-        _, _, visit, carried, cell = known
+        _, _, visit, carried, cell, head = known
         if visit.device == "bot" and protocol.takes_bots and not protocol.takes_bots(source):
             return BOT
         drafts = intent.drafts
@@ -128,9 +129,9 @@ class Intake:
         if dropped is None:
             name = protocol.name
             if len(drafts) == 1:
-                events = (self._event(name, request, source, drafts[0], visit),)
+                events = (self._event(name, request, source, drafts[0], visit, head),)
             else:
-                events = tuple([self._event(name, request, source, d, visit) for d in drafts])
+                events = tuple([self._event(name, request, source, d, visit, head) for d in drafts])
             if not carried:
                 decide = intent.decide
                 if decide is None:
@@ -146,11 +147,20 @@ class Intake:
             outcome = Outcome(rejects=(reject,))
             self._put(Waiting(outcome, None, len(reject.body or ""), None, time.monotonic()))
 
-    def _event(
-        self, protocol: str, request: Request, source: Source, draft: Draft, visit: Visit
+    def _event(  # noqa: PLR0917 - once per event: keywords cost as much as the work
+        self,
+        protocol: str,
+        request: Request,
+        source: Source,
+        draft: Draft,
+        visit: Visit,
+        head: consent.Head,
     ) -> Event:
         """One event from what the protocol knows and, where it says nothing, from the visit."""
         now = request.received_at
+        withheld = head.withheld
+        if head.fields:
+            withheld = consent.withheld(source, consent.in_event(head, draft))
         # By position, in the model's order: naming 25 fields costs five times as much.
         return Event(
             draft.event_id or self._new_event_id(now),
@@ -176,7 +186,7 @@ class Intake:
             draft.context,
             draft.event_id is not None,
             draft.stored,
-            False,
+            withheld,
             draft.facts,
         )
 

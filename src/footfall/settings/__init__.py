@@ -12,13 +12,14 @@ the command line. Nothing here opens a port, the data directory, or a connection
 """
 
 from footfall.settings.documentation import Row, describe
-from footfall.settings.fields import Limits, Media, Server, Settings, Source, setting
+from footfall.settings.fields import Limits, Media, Privacy, Server, Settings, Source, setting
 from footfall.settings.reading import load
 from footfall.settings.values import unreadable_files
 
 __all__ = [
     "Limits",
     "Media",
+    "Privacy",
     "Row",
     "Server",
     "Settings",

@@ -132,4 +132,6 @@ _INTRODUCTIONS = {
     "[server.media]": "When media sessions close by themselves, and how their events are ordered. "
     "Times are those of the journal: while no server runs, none passes.",
     "[[source]]": "One site or app: its keys, who may call, what is kept. Repeat it for each.",
+    "[source.privacy]": "Where a source reads consent, and which signals it honours; "
+    "[privacy.md](privacy.md) says what comes of it.",
 }

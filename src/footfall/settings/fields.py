@@ -3,7 +3,7 @@
 From these dataclasses come the typed values, the validation with its messages, `footfall check`
 and `docs/settings.md`. A protocol adds its own table to ``[[source]]`` by declaring a dataclass
 of the same kind (`footfall.collect.contract.Protocol.settings`). Fields may be ``int``,
-``float``, ``bool``, ``str``, any of them ``| None``, ``tuple[str, ...]``,
+``float``, ``bool``, ``str``, any of them ``| None``, ``tuple[str, ...]``, ``tuple[int, ...]``,
 ``dict[str, tuple[str, ...]]``, ``dict[str, str]``, or another such dataclass (a table below).
 """
 
@@ -32,8 +32,9 @@ def setting(
 
     `default`: ``...`` where it must be given. `low` and `high` bound a number, both included.
     `example` is a TOML value for the documentation. `check` names a further rule of
-    `footfall.settings.values.CHECKS`: "network", "origin", "file", "sha256". `needed` says, as
-    the end of a sentence, what comes of leaving it empty, where that is lawful and hardly meant.
+    `footfall.settings.values.CHECKS`: "network", "origin", "file", "sha256", "place", "name".
+    `needed` says, as the end of a sentence, what comes of leaving it empty, where that is lawful
+    and hardly meant.
     `dev` is the value that source ``dev`` has instead of the default (`footfall serve --dev`).
     """
     metadata = {
@@ -200,6 +201,63 @@ class Server:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Privacy:
+    """`[source.privacy]`: where consent is read, and which signals of browsers count."""
+
+    consent_field: str | None = setting(
+        None,
+        "Where in an event consent stands (true, granted, no, …): a dotted path into its "
+        "properties or its context.",
+        check="place",
+        example='"properties.consent"',
+    )
+    consent_header: str | None = setting(
+        None,
+        "Request header in which consent stands likewise. Pages of other origins may send it.",
+        check="name",
+        example='"X-Consent"',
+    )
+    tcf_field: str | None = setting(
+        None,
+        "Where in an event an IAB TCF v2 string stands: a dotted path as in consent_field.",
+        check="place",
+        example='"context.tcf"',
+    )
+    tcf_header: str | None = setting(
+        None,
+        "Request header with an IAB TCF v2 string. Pages of other origins may send it.",
+        check="name",
+        example='"X-TC-String"',
+    )
+    tcf_cookie: str | None = setting(
+        None, "Cookie with an IAB TCF v2 string.", check="name", example='"euconsent-v2"'
+    )
+    tcf_purposes: tuple[int, ...] = setting(
+        (1,),
+        "Purposes of IAB TCF that all must have consent; 1 is to store and access information "
+        "on a device.",
+        low=1,
+        high=24,
+    )
+    tcf_vendor: int | None = setting(
+        None,
+        "Id in the Global Vendor List that must have consent as well.",
+        low=1,
+        high=65535,
+    )
+    consents: tuple[str, ...] = setting(
+        (),
+        "Consents of a Tracardi profile, by name, that all must be granted.",
+        example='["analytics"]',
+    )
+    honour: tuple[str, ...] = setting(
+        (),
+        "Signals of a browser that refuse consent whatever else says: Sec-GPC: 1 and DNT: 1.",
+        allowed=("gpc", "dnt"),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
     """`[[source]]`: one site or app, with its keys and its rules."""
 
@@ -216,12 +274,20 @@ class Source:
         "Events of known crawlers: stored with device = 'bot', or dropped and counted.",
         allowed=("keep", "drop"),
     )
+    consent: str = setting(
+        "implied",
+        "Whose events are stored with the ids of a person: of those who gave consent (required), "
+        "of those who did not refuse it (implied), of everybody (none: only honoured signals "
+        "refuse).",
+        allowed=("required", "implied", "none"),
+    )
     retention_days: int | None = setting(
         None,
         "Days after which its events, rejects and sessions are deleted; unset keeps them.",
         unit="days",
         low=1,
     )
+    privacy: Privacy = field(default_factory=Privacy)
     protocol_settings: dict[str, Any] = field(default_factory=dict, hash=False)
     """By protocol name: the dataclass that `[source.<name>]` was read into."""
 

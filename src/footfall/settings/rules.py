@@ -103,6 +103,16 @@ def protocols(draft: Draft) -> Iterator[Problem]:
                 )
 
 
+def purposes(draft: Draft) -> Iterator[Problem]:
+    for index, source in enumerate(draft.sources):
+        privacy = source.get("privacy")
+        if privacy is not None and not privacy.tcf_purposes:
+            yield (
+                ("source", index, "privacy", "tcf_purposes"),
+                "is empty: name at least one purpose that must have consent",
+            )
+
+
 def tls(draft: Draft) -> Iterator[Problem]:
     pair = ("tls_certificate", "tls_key")
     for name, other in (pair, pair[::-1]):
@@ -141,6 +151,7 @@ RULES: tuple[Callable[[Draft], Iterator[Problem]], ...] = (
     source_ids,
     keys,
     protocols,
+    purposes,
     tls,
     ports,
     dev_hosts,

@@ -21,6 +21,8 @@ from footfall.settings.declared import Declared, declared
 from footfall.settings.fields import Settings
 
 _SHA256 = re.compile(r"[0-9A-Fa-f]{64}")
+_PLACE = re.compile(r"(properties|context)(\.[^.]+){1,16}")
+_TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}")
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -228,6 +230,21 @@ def _sha256(text: str, _folder: Path) -> str:
     return text.lower()
 
 
+def _place(text: str, _folder: Path) -> str:
+    if not _PLACE.fullmatch(text):
+        raise ValueError(
+            f'must be a dotted path that begins with "properties." or "context.", not "{text}"'
+        )
+    return text
+
+
+def _name(text: str, _folder: Path) -> str:
+    """Of a header or cookie, as HTTP allows it."""
+    if not _TOKEN.fullmatch(text):
+        raise ValueError(f'must be a name of letters, digits and "-", not "{text}"')
+    return text
+
+
 def _file(text: str, folder: Path) -> str:
     """Only the path: whether it can be read is asked by `unreadable_files`."""
     return str(folder / text)
@@ -238,6 +255,8 @@ CHECKS: Mapping[str, Callable[[str, Path], str]] = {
     "origin": _origin,
     "sha256": _sha256,
     "file": _file,
+    "place": _place,
+    "name": _name,
 }
 """The rules that a setting can name, each giving the text in its one spelling."""
 
