@@ -23,8 +23,8 @@ from bench.traffic import Traffic
 from footfall.journal.contract import Batch, Position, Record, Span
 from footfall.lake.lake import Lake
 from footfall.lake.loader import Loader
-from footfall.lake.loading import structure
 from footfall.lake.maintenance import FLUSH, call, merge_once
+from footfall.lake.parsing import structure
 from footfall.lake.tables import EVENTS
 
 AT_LEAST = 200_000

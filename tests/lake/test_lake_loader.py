@@ -14,6 +14,7 @@ from footfall.journal.contract import Batch, Damage, Position, Record, Span
 from footfall.lake import loading
 from footfall.lake.lake import Lake
 from footfall.lake.loader import Loader
+from footfall.lake.parsing import ONLY_JOURNALLED
 from footfall.model import Event
 
 
@@ -58,8 +59,9 @@ def test_every_field_is_in_its_column(rig):
         elif name.endswith("_at"):
             micros = cursor.execute("SELECT epoch_us($1::TIMESTAMP)", [row[name]]).fetchone()[0]
             assert micros == getattr(event, name)
-        elif name != "client_id_given":
+        elif name in row:
             assert row[name] == getattr(event, name), name
+    assert set(Event.__struct_fields__) - set(row) == set(ONLY_JOURNALLED)
     assert (row["partition"], row["position"]) == (0, 0)
     assert rig.sql("SELECT position FROM events ORDER BY 1") == [(0,), (1,)]
     assert rig.sql("SELECT source, reason, status, body FROM rejects") == [

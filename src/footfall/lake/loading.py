@@ -13,9 +13,8 @@ line, and the bad ones end up among the rejects.
 
 from __future__ import annotations
 
-import json
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import accumulate
 from typing import NamedTuple
 
@@ -24,8 +23,10 @@ import nanoarrow
 import structlog
 
 from footfall.journal.contract import Position, Record
+from footfall.lake.facts import store_facts
 from footfall.lake.lake import Lake
-from footfall.lake.tables import EVENTS, REJECTS, Table, read_query
+from footfall.lake.parsing import PARSE, PARSE_CAREFULLY, RECORDS, staging_table
+from footfall.lake.tables import EVENTS, PASSING, REJECTS, Table, read_query
 from footfall.model import Micros
 
 log = structlog.get_logger(__name__)
@@ -36,8 +37,6 @@ MARK_EVERY: Micros = 600 * 1_000_000
 """How often a time of the journal is noted beside its position."""
 BAD_LINE_KEPT = 65_536
 """How much of a line that cannot be loaded is kept, in characters."""
-RECORDS = "journal_records"
-"""Under this name a statement sees the records that have lines for its table."""
 RECORD = nanoarrow.struct(
     {
         "partition": nanoarrow.int64(),
@@ -46,16 +45,11 @@ RECORD = nanoarrow.struct(
         "lines": nanoarrow.string(),
     }
 )
-SPLIT_LINES = f"""
-    SELECT partition, position, committed_at, unnest(string_split(lines, chr(10))) AS line
-    FROM {RECORDS}
-"""
 UNTAKEN = (duckdb.DataError, duckdb.IntegrityError, duckdb.InvalidInputException)
 """What DuckDB raises where a line is at fault, and not the disk or the memory."""
-YEARS = "-62135596800000000 AND 253402300799999999"
-"""Moments of the years 1 to 9999, which is what Python and most readers of Parquet can hold."""
-JOURNALLED = ("partition", "position")
-"""Columns of `events` that the record gives and not the line."""
+DIGEST = "'sha256:' || sha256(client_id)"
+"""How an event id that a client gave is remembered where the event was withheld."""
+REPEATS = read_query("repeats.sql")
 
 
 class Work(NamedTuple):
@@ -69,6 +63,7 @@ class Work(NamedTuple):
 
 class Loaded(NamedTuple):
     events: int = 0
+    """Rows of `events`; what was not to be stored is not among them."""
     rejects: int = 0
     repeats: int = 0
     """Events left out because their client-given id was stored before."""
@@ -87,6 +82,10 @@ class StagedTable(NamedTuple):
     """There are bad lines among them."""
     client_ids: bool
     """There are events whose id the client gave."""
+    unstored: bool
+    """There are events that are not to be stored as such."""
+    facts: bool
+    """There are events that say something of their visit or profile."""
 
 
 class Staged(NamedTuple):
@@ -113,29 +112,25 @@ def stage(work: Work, slot: int, connection: duckdb.DuckDBPyConnection) -> Stage
 
 def _stage_table(connection: duckdb.DuckDBPyConnection, table: Table, name: str) -> StagedTable:
     try:
-        connection.execute(_staging_table(table, name, checked=True))
+        connection.execute(staging_table(table, name, checked=True))
         connection.execute(f"INSERT INTO {name} {PARSE[table.name]}")
     except UNTAKEN as error:
         log.warning("lake.batch_not_taken_whole", table=table.name, error=type(error).__name__)
     else:
-        return StagedTable(table, name, False, _has_client_ids(connection, name))
-    connection.execute(_staging_table(table, name, checked=False))
+        return StagedTable(table, name, False, *_found(connection, table, name))
+    connection.execute(staging_table(table, name, checked=False))
     connection.execute(f"INSERT INTO {name} {PARSE_CAREFULLY[table.name]}")
-    return StagedTable(table, name, True, _has_client_ids(connection, name))
+    return StagedTable(table, name, True, *_found(connection, table, name))
 
 
-def _has_client_ids(connection: duckdb.DuckDBPyConnection, name: str) -> bool:
-    return _count(connection.execute(f"SELECT count(*) FROM {name} WHERE client_id_given")) > 0
-
-
-def _staging_table(table: Table, name: str, *, checked: bool) -> str:
-    """The table's own columns, and what storing must know of a row besides."""
-    columns = [
-        f"{column.name} {column.type}{' NOT NULL' if checked and column.required else ''}"
-        for column in table.columns
-    ]
-    columns += ["client_id_given BOOLEAN", "committed_at BIGINT", "bad_line VARCHAR"]
-    return f"CREATE OR REPLACE TABLE {name} ({', '.join(columns)})"
+def _found(connection: duckdb.DuckDBPyConnection, table: Table, name: str) -> Sequence[bool]:
+    """Whether there are client ids, unstored events, facts: what storing else need not look for."""
+    if table is not EVENTS:
+        return False, False, False
+    counts = connection.execute(
+        f"SELECT count(client_id), count(*) FILTER (NOT stored), count(facts) FROM {name}"
+    ).fetchone()
+    return [count > 0 for count in counts or ()]
 
 
 def store(
@@ -156,32 +151,42 @@ def store(
 
 
 def _store_table(connection: duckdb.DuckDBPyConnection, staged: StagedTable, work: Work) -> Loaded:
-    where = "bad_line IS NULL"
+    taken = "bad_line IS NULL"
     repeats = 0
     if staged.client_ids:
         since = work.records[0][1].at - REMEMBERED
         repeats = _take_repeats(connection, staged.name, since)
-        where += " AND rowid NOT IN (SELECT row FROM repeats)"
+        taken += " AND rowid NOT IN (SELECT row FROM repeats)"
         connection.execute(
-            "INSERT INTO client_ids SELECT source, event_id, received_at "
-            f"FROM {staged.name} WHERE client_id_given AND {where}"
+            f"INSERT INTO client_ids SELECT source, CASE WHEN withheld THEN {DIGEST} "
+            f"ELSE client_id END, received_at FROM {staged.name} "
+            f"WHERE client_id IS NOT NULL AND {taken}"
         )
-    columns = ", ".join(column.name for column in staged.table.columns)
-    count = _count(
-        connection.execute(
-            f"INSERT INTO {staged.table.name} SELECT {columns} FROM {staged.name} WHERE {where}"
-        )
-    )
+    if staged.unstored:
+        _insert(connection, PASSING, staged, f"NOT stored AND NOT withheld AND {taken}")
+    if staged.facts:
+        store_facts(connection, staged.name, taken)
+    stored = f"stored AND {taken}" if staged.unstored else taken
+    count = _insert(connection, staged.table, staged, stored)
     bad = _keep_bad_lines(connection, staged) if staged.careful else 0
     if staged.table is EVENTS:
         return Loaded(events=count, repeats=repeats, rejects=bad, bad_lines=bad)
     return Loaded(rejects=count + bad, bad_lines=bad)
 
 
+def _insert(
+    connection: duckdb.DuckDBPyConnection, table: Table, staged: StagedTable, where: str
+) -> int:
+    """Staged rows into a table that has no column beyond theirs; how many."""
+    columns = ", ".join(column.name for column in table.columns)
+    statement = f"INSERT INTO {table.name} SELECT {columns} FROM {staged.name} WHERE {where}"
+    return _count(connection.execute(statement))
+
+
 def _take_repeats(connection: duckdb.DuckDBPyConnection, staged: str, since: Micros) -> int:
     """Put the row numbers of repeats into a temporary table; how many there are."""
     connection.execute("CREATE OR REPLACE TEMP TABLE repeats (row BIGINT)")
-    statement = f"INSERT INTO repeats {REPEATS.format(staged=staged)}"
+    statement = f"INSERT INTO repeats {REPEATS.format(staged=staged, digest=DIGEST)}"
     return _count(connection.execute(statement, {"since": since}))
 
 
@@ -247,67 +252,13 @@ def _utf8(lines: bytes) -> bytes:
     return lines
 
 
-def structure(table: Table) -> str:
-    """How DuckDB is to read a line of JSON: names to types. A journalled moment is a number."""
-    types = {
-        column.name: "BIGINT" if column.type == "TIMESTAMP" else column.type
-        for column in table.columns
-        if column.name not in JOURNALLED
-    }
-    if table is EVENTS:
-        types["client_id_given"] = "BOOLEAN"
-    return json.dumps(types)
-
-
-def _values(table: Table) -> Iterable[str]:
-    """An expression for each column, from `item`, the parsed line."""
-    for column in table.columns:
-        if column.name in JOURNALLED:
-            yield f"{column.name}::{column.type}"
-        elif column.type == "TIMESTAMP":
-            moment = f"item.{column.name}"
-            yield f"make_timestamp(CASE WHEN {moment} BETWEEN {YEARS} THEN {moment} END)"
-        else:
-            yield f"item.{column.name}"
-
-
-def _parse_statement(table: Table) -> str:
-    given = "item.client_id_given" if table is EVENTS else "NULL"
-    return (
-        f"SELECT {', '.join(_values(table))}, {given}, NULL, NULL FROM ("
-        f"SELECT partition, position, json_transform(line, '{structure(table)}') AS item "
-        f"FROM ({SPLIT_LINES}) WHERE line <> '')"
-    )
-
-
-def _parse_carefully_statement(table: Table) -> str:
-    """Line by line: what cannot be parsed, or lacks what it must have, becomes a bad line."""
-    columns = ", ".join(
-        f"try({value}) AS {column.name}"
-        for column, value in zip(table.columns, _values(table), strict=True)
-    )
-    names = ", ".join(column.name for column in table.columns)
-    required = " AND ".join(f"{c.name} IS NOT NULL" for c in table.columns if c.required)
-    given = "item.client_id_given" if table is EVENTS else "NULL"
-    return (
-        f"SELECT {names}, given, committed_at, CASE WHEN {required} THEN NULL ELSE line END FROM ("
-        f"SELECT committed_at, line, {given} AS given, {columns} "
-        f"FROM (SELECT *, try(json_transform(line, '{structure(table)}')) AS item "
-        f"FROM ({SPLIT_LINES}) WHERE line <> ''))"
-    )
-
-
-PARSE = {table.name: _parse_statement(table) for table in (EVENTS, REJECTS)}
-PARSE_CAREFULLY = {table.name: _parse_carefully_statement(table) for table in (EVENTS, REJECTS)}
-REPEATS = read_query("repeats.sql")
-
-
 def _keep_bad_lines(connection: duckdb.DuckDBPyConnection, staged: StagedTable) -> int:
     """Put bad lines among the rejects, so that the loader can go on."""
     bad = _count(
         connection.execute(
             "INSERT INTO rejects SELECT make_timestamp(committed_at), source, "
-            "coalesce(protocol, 'unknown'), 'internal_error', $1, 500, left(bad_line, $2) "
+            "coalesce(protocol, 'unknown'), 'internal_error', $1, 500, "
+            "left(nullif(bad_line, ''), $2) "
             f"FROM {staged.name} WHERE bad_line IS NOT NULL",
             [f"A line of {staged.table.name} could not be loaded; it is the body.", BAD_LINE_KEPT],
         )

@@ -32,6 +32,9 @@ class Table(NamedTuple):
     view: str | None = None
     """For a view: the file in `queries/` that answers it."""
 
+    def column(self, name: str) -> Column:
+        return next(column for column in self.columns if column.name == name)
+
     def sql(self) -> str:
         """The view's SELECT."""
         assert self.view is not None
@@ -113,6 +116,78 @@ SESSIONS = Table(
     view="sessions.sql",
 )
 
+PLACE = (
+    Column("occurred_at", "TIMESTAMP", "When the client says it happened.", "UTC", True),
+    Column("received_at", "TIMESTAMP", "When it arrived.", "UTC", True),
+    Column("partition", "INTEGER", "Partition of its journal record.", required=True),
+    Column("position", "BIGINT", "Sequence of its journal record.", required=True),
+)
+LINE = Column(
+    "line",
+    "INTEGER",
+    "Its place among what one record says of profiles: of equal positions the highest came last.",
+    required=True,
+)
+
+VISITS = Table(
+    "visits",
+    "One row per visit that a protocol counts: a session that was new to its profile. They stay "
+    "when retention deletes the events.",
+    (
+        Column("source", "VARCHAR", "The site or app.", required=True),
+        Column("identity", "VARCHAR", "Whose profiles: of a group of sources, or the source."),
+        Column("protocol", "VARCHAR", "The protocol that it came by.", required=True),
+        Column("session_id", "VARCHAR", "Unique within source and protocol only.", required=True),
+        Column("profile_id", "VARCHAR", "The profile, as it was called then."),
+        *PLACE,
+    ),
+)
+
+PROFILE_TRAITS = Table(
+    "profile_traits",
+    "What was learnt of a person, one row each time that it was said. `profiles` has the latest.",
+    (
+        Column("source", "VARCHAR", "The site or app.", required=True),
+        Column("profile_id", "VARCHAR", "The profile, as it was called then.", required=True),
+        Column("name", "VARCHAR", "Of the trait: `email.main`.", required=True),
+        Column("value", "JSON", "Its value from then on; null where it was taken back."),
+        Column("type", "VARCHAR", "Of the event that said so.", required=True),
+        Column("event_id", "VARCHAR", "Of that event."),
+        *PLACE,
+        LINE,
+    ),
+)
+
+PROFILE_CONSENTS = Table(
+    "profile_consents",
+    "What a person consented to and refused, one row each time. `profiles` has the latest.",
+    (
+        Column("source", "VARCHAR", "The site or app.", required=True),
+        Column("profile_id", "VARCHAR", "The profile, as it was called then.", required=True),
+        Column("name", "VARCHAR", "Of the consent.", required=True),
+        Column("granted", "BOOLEAN", "Granted, or refused.", required=True),
+        Column("until", "TIMESTAMP", "When it runs out; NULL: never.", "UTC"),
+        Column("type", "VARCHAR", "Of the event that said so.", required=True),
+        Column("event_id", "VARCHAR", "Of that event; NULL where it is kept without a name."),
+        *PLACE,
+        LINE,
+    ),
+)
+
+PROFILE_ALIASES = Table(
+    "profile_aliases",
+    "Ids of profiles that another profile took over, and why. `profiles` follows them.",
+    (
+        Column("source", "VARCHAR", "The site or app.", required=True),
+        Column("alias", "VARCHAR", "The id that was taken over.", required=True),
+        Column("profile_id", "VARCHAR", "Whose it is from then on.", required=True),
+        Column("reason", "VARCHAR", "Why, in words."),
+        Column("event_id", "VARCHAR", "The event that showed it."),
+        *PLACE[1:],
+        LINE,
+    ),
+)
+
 
 def _column(column: MediaColumn) -> Column:
     unit = "UTC" if column.type == "TIMESTAMP" else "seconds" if column.name.endswith("_s") else ""
@@ -159,8 +234,35 @@ MEDIA_STRAYS = Table(
     ),
 )
 
-TABLES = (EVENTS, REJECTS, SESSIONS, *MEDIA, MEDIA_STRAYS)
+PROFILE_TABLES = (PROFILE_TRAITS, PROFILE_CONSENTS, PROFILE_ALIASES)
+
+TABLES = (EVENTS, REJECTS, SESSIONS, VISITS, *PROFILE_TABLES, *MEDIA, MEDIA_STRAYS)
 """What users may query."""
+
+PASSING = Table(
+    "passing",
+    "Lines whose senders did not want them kept as events: what sessions and profiles must know.",
+    (
+        *(
+            EVENTS.column(name)
+            for name in ("source", "protocol", "type", "session_id", "profile_id", "user_id")
+        ),
+        *PLACE,
+    ),
+)
+
+SESSION_CONTEXTS = Table(
+    "session_contexts",
+    "A session's own context and properties, merged over what one load brought of it.",
+    (
+        Column("source", "VARCHAR", "The site or app.", required=True),
+        Column("protocol", "VARCHAR", "The protocol that gave the session id.", required=True),
+        Column("session_id", "VARCHAR", "Unique within source and protocol only.", required=True),
+        Column("context", "JSON", "Key by key over what there was before."),
+        Column("properties", "JSON", "Likewise."),
+        *PLACE[1:],
+    ),
+)
 
 LOADER = Table(
     "loader",
@@ -211,10 +313,18 @@ FOLLOWERS = Table(
     ),
 )
 
-PRIVATE = (LOADER, MARKS, CLIENT_IDS, FACTS, FOLLOWERS, *MEDIA_CLOSED)
+PRIVATE = (
+    *(LOADER, MARKS, CLIENT_IDS, FACTS, FOLLOWERS),
+    *(PASSING, SESSION_CONTEXTS),
+    *MEDIA_CLOSED,
+)
 """The lake's own tables, out of users' reach."""
 
-BY_DAY = (EVENTS, REJECTS, CLIENT_IDS, MEDIA_STRAYS, *MEDIA_CLOSED)
+BY_DAY = (
+    *(EVENTS, REJECTS, CLIENT_IDS),
+    *(PASSING, SESSION_CONTEXTS, VISITS, *PROFILE_TABLES),
+    *(MEDIA_STRAYS, *MEDIA_CLOSED),
+)
 """Partitioned by day of `received_at`, so that a query over some days reads those days only and
 retention deletes whole files."""
 
