@@ -31,6 +31,7 @@ from footfall.project.media_checkpoint import (
     decode_own,
     decode_sessions,
 )
+from footfall.project.media_erasing import Erased, erasures
 from footfall.project.media_metrics import Rows, rows
 from footfall.project.media_params import (
     CLIENT,
@@ -166,6 +167,8 @@ class Fold:
         for change in record.changes:
             if change.value is not None and change.key.startswith(_PREFIX):
                 self._change(position, change.key.removeprefix(_PREFIX), change.value)
+        for erased in erasures(record):
+            self._erase(erased)
         return taken
 
     def take_events(
@@ -260,18 +263,32 @@ class Fold:
         until = self.clock - self.limits.reorder_s * SECOND
         while self._closing and self._closing[0][0] <= until:
             _, position, key = self._closing.popleft()
-            by_id = self._sessions[key[0]]
-            session = by_id.pop(key[1])
-            if not by_id:
-                del self._sessions[key[0]]
-            self._gone.append(key)
-            finished.append(Finished(position, self._final(session)))
+            finished.append(Finished(position, self._final(self._remove(*key))))
         return finished
 
     def _final(self, session: Session) -> Rows:
         order.drain(session, self.limits)
         machine.apply(session, machine.close_item(session), self.limits)
         return rows(session, self.limits)
+
+    def _erase(self, erased: Erased) -> None:
+        """Forget the sessions of somebody whose data is to go, as if they had never begun."""
+        gone = {
+            (session.source, session.session_id)
+            for session in self.sessions()
+            if erased.session(session)
+        }
+        for source, session_id in gone:
+            self._remove(source, session_id)
+        self._closing = deque(item for item in self._closing if item[2] not in gone)
+
+    def _remove(self, source: str, session_id: str) -> Session:
+        by_id = self._sessions[source]
+        session = by_id.pop(session_id)
+        if not by_id:
+            del self._sessions[source]
+        self._gone.append((source, session_id))
+        return session
 
     def due(self) -> list[Due]:
         """The sessions that time closes now. Told again until their closing has been taken."""

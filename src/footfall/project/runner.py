@@ -29,6 +29,7 @@ from footfall.model import MediaSession, Micros, media_key
 from footfall.project.checkpoints import Checkpoint, Checkpoints
 from footfall.project.media import Due, Finished, Fold
 from footfall.project.media_account import explain
+from footfall.project.media_erasing import erasures
 from footfall.project.media_metrics import Rows
 from footfall.project.media_session import Limits
 
@@ -118,6 +119,9 @@ class MediaRunner:
             self._finished.extend(taken.finished)
             self.strays += len(taken.strays)
             self._strays += [store.stray_row(position, record.at, one) for one in taken.strays]
+            for erased in erasures(record):
+                self._finished = [one for one in self._finished if not erased.rows(one.rows)]
+                self._strays = [row for row in self._strays if not erased.stray(row)]
         self._next = batch.next
         return batch.next.sequence < span.end.sequence
 
@@ -174,6 +178,13 @@ class MediaRunner:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), max(wait, 0.001))
         await self.close()
+
+    async def checkpoint(self) -> None:
+        """Append and checkpoint now, and leave nothing in the file that is in no checkpoint."""
+        async with self._stepping:
+            await self._append()
+            await self._checkpoint()
+            await asyncio.to_thread(self._checkpoints.scrub)
 
     async def close(self) -> None:
         """Keep what was folded."""
