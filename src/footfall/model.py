@@ -104,8 +104,8 @@ class Reject(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=F
 class MediaSession(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What the journal's state holds of a media session, under `media_key`, as MessagePack.
 
-    Written when the session begins and once more when it closes; a record's change with
-    `closed_at` set is its closing.
+    Written when the session begins, when it closes, and when a later event says something else of
+    consent than was said before; a record's first change with `closed_at` set is its closing.
     """
 
     source: str
@@ -115,6 +115,8 @@ class MediaSession(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The client's time of the event that closed it, or of its last event on a time-out."""
     why: str | None = None
     """How it closed: ended, idle, stuck, aged or downloaded."""
+    consent: bool | None = None
+    """What was said last of consent: given, refused, or nothing so far."""
 
 
 def media_key(session_id: str) -> str:

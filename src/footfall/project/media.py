@@ -32,7 +32,7 @@ from footfall.project.media_checkpoint import (
     decode_sessions,
 )
 from footfall.project.media_erasing import Erased, erasures
-from footfall.project.media_metrics import Rows, rows
+from footfall.project.media_metrics import Rows
 from footfall.project.media_params import (
     CLIENT,
     START,
@@ -43,6 +43,7 @@ from footfall.project.media_params import (
 )
 from footfall.project.media_session import SECOND, Closing, Limits, Session, Told
 from footfall.project.media_terms import BREAK, KIND_AND_RANK, KINDS
+from footfall.project.media_withheld import ALIAS, alias, name_of, rows
 
 __all__ = [
     "VERSION",
@@ -78,6 +79,7 @@ class MediaEvent(msgspec.Struct, gc=False):
     browser: str | None = None
     playhead_s: float | None = None
     properties: dict[str, Any] | None = None
+    withheld: bool = False
 
 
 class Finished(NamedTuple):
@@ -96,6 +98,7 @@ class Stray(NamedTuple):
 
     source: str
     session_id: str
+    """An alias where the event is withheld."""
     told: Told
 
 
@@ -138,6 +141,8 @@ class Fold:
         """Since the last snapshot."""
         self._gone_unsure: list[Key] = []
         """In the last snapshot, which may not have been written."""
+        self._aliases = 0
+        """Given to withheld sessions by the record that is being taken."""
 
     def __len__(self) -> int:
         """Sessions that are not final."""
@@ -157,6 +162,7 @@ class Fold:
         if self.position is not None and position <= self.position:
             return Taken([], [])
         self.position = position
+        self._aliases = 0
         if self._last_at is not None:
             gap = max(0, record.at - self._last_at)
             self.clock += min(gap, round(self.limits.record_gap_s * SECOND))
@@ -187,8 +193,12 @@ class Fold:
                     self._open(at, event)
                 else:
                     told = Told(event.occurred_at, event.type, "no_session", late=True)
-                    strays.append(Stray(event.source, event.session_id, told))
+                    name = self._alias() if event.withheld else event.session_id
+                    strays.append(Stray(event.source, name, told))
                 continue
+            if event.withheld is not session.withheld:
+                session.withheld = event.withheld
+                session.alias = session.alias or self._alias()
             if not session.dirty:
                 session.dirty = True
                 self._dirty.append(session)
@@ -236,6 +246,8 @@ class Fold:
             metadata=read_metadata(event.properties or {}),
             customer_ids=customers if isinstance(customers, dict) else None,
             dirty=True,
+            withheld=event.withheld,
+            alias=self._alias() if event.withheld else "",
         )
         kind, rank = _START
         item = (ts, rank, 0, kind, playhead, event.properties, self.clock)
@@ -243,8 +255,12 @@ class Fold:
         self._sessions.setdefault(event.source, {})[event.session_id] = session
         self._dirty.append(session)
 
+    def _alias(self) -> str:
+        self._aliases += 1
+        return alias(self.position, self._aliases)
+
     def _change(self, position: Position, session_id: str, value: bytes) -> None:
-        """A media session's change: its opening, which its event told already, or its closing."""
+        """A media session's change: its closing, or what its events told already."""
         change = _closing.decode(value)
         session = self._find(change.source, session_id)
         if session is None:
@@ -328,10 +344,15 @@ class Fold:
             yield self._now(session)
 
     def session(self, session_id: str) -> list[Rows]:
-        """A session of whatever source: ids are unique within one source only."""
-        return [
-            self._now(by_id[session_id]) for by_id in self._sessions.values() if session_id in by_id
-        ]
+        """A session of whatever source: ids are unique within one source only.
+
+        A withheld one is found under its alias, not under its id.
+        """
+        if session_id.startswith(ALIAS):
+            found = list(self.sessions())
+        else:
+            found = [by_id[session_id] for by_id in self._sessions.values() if session_id in by_id]
+        return [self._now(one) for one in found if name_of(one) == session_id]
 
     def _now(self, session: Session) -> Rows:
         if session.closing is None:

@@ -234,6 +234,10 @@ class Session(msgspec.Struct, array_like=True, gc=False):
 
     dirty: bool = False
     """Changed since the last checkpoint. Written as False."""
+    withheld: bool = False
+    """The latest event to arrive came without consent."""
+    alias: str = ""
+    """What it is called while it is withheld; empty where it never was."""
 
     @property
     def counted_us(self) -> int:

@@ -253,10 +253,13 @@ def _closing_unit(due: Due, until: Micros) -> Unit:
     key = media_key(due.session_id)
 
     def decide(states: States) -> Outcome:
-        value = states.get(key)
-        if value is not None and _session.decode(value).closed_at is not None:
-            return Outcome()
-        return Outcome(changes=(Change(key, msgspec.msgpack.encode(due.closing), until),))
+        value, closing = states.get(key), due.closing
+        if value is not None:
+            known = _session.decode(value)
+            if known.closed_at is not None:
+                return Outcome()
+            closing = msgspec.structs.replace(closing, consent=known.consent)
+        return Outcome(changes=(Change(key, msgspec.msgpack.encode(closing), until),))
 
     return Unit((key,), decide)
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from footfall.collect import wire
+from footfall.collect import consent, wire
 from footfall.collect.contract import (
     Intent,
     Problem,
@@ -67,7 +67,7 @@ DOWNLOADED_ONLY = f"Must be true for a list that is sent to {SESSIONS}; or send 
 def decode(request: Request, sources: Sources) -> Intent | Refusal | Reply:
     """By route. A body is looked at before its session is: a 400 depends on no session."""
     if request.method == "OPTIONS":
-        return PREFLIGHT
+        return _preflight(sources)
     params = request.params
     if "sid" in params:
         return _event(request, sources)
@@ -83,6 +83,15 @@ def decode(request: Request, sources: Sources) -> Intent | Refusal | Reply:
         said = f"The body must be a list of events, not {wire.json_kind(event)}."
         return _not_valid([Problem("", said)], None)
     return _start(request, sources, event)
+
+
+def _preflight(sources: Sources) -> Reply:
+    """The protocol's own headers name what every client sends; a list may come in several."""
+    more = routing(sources).preflight_headers
+    if not more:
+        return PREFLIGHT
+    allowed = ("Access-Control-Allow-Headers", ", ".join(more))
+    return msgspec.structs.replace(PREFLIGHT, headers=(*PREFLIGHT.headers, allowed))
 
 
 # Events
@@ -118,11 +127,13 @@ def _event(request: Request, sources: Sources) -> Intent | Refusal:
     if source is None:
         return not_found(None)
     event_type, moment = event["eventType"], content.occurred_at(event)
+    draft = content.draft(event, moment, entrance.session_id, entrance.context)
+    said = consent.said(request, source, draft)
     return Intent(
         source=source,
-        drafts=(content.draft(event, moment, entrance.session_id, entrance.context),),
+        drafts=(draft,),
         keys=(entrance.key,),
-        payload=Sent(entrance.key, event_type, moment, request.received_at),
+        payload=Sent(entrance.key, event_type, moment, request.received_at, said),
         decide=decide_event,
     )
 
@@ -174,15 +185,17 @@ def _begin(
         why=why,
     )
     reply = Reply(201, b"", (("Location", f"{SESSIONS}/{session_id}"),))
+    drafts = tuple(
+        [
+            content.draft(event, moment, session_id, context, None if index else profile_id)
+            for index, (event, moment) in enumerate(zip(events, moments, strict=True))
+        ]
+    )
+    said = [consent.said(request, source, draft) for draft in drafts]
     return Intent(
         source=source,
-        drafts=tuple(
-            [
-                content.draft(event, moment, session_id, context, None if index else profile_id)
-                for index, (event, moment) in enumerate(zip(events, moments, strict=True))
-            ]
-        ),
-        payload=Begun(session_id, session, request.received_at, reply),
+        drafts=drafts,
+        payload=Begun(session_id, session, request.received_at, reply, said),
         decide=decide_begin,
     )
 

@@ -16,6 +16,7 @@ from uuid import UUID
 
 import msgspec
 
+from footfall.collect import consent
 from footfall.collect.contract import Intent, Reason, Refusal, Reply
 from footfall.collect.protocols.adobe.content import END
 from footfall.collect.protocols.adobe.settings import Adobe
@@ -49,7 +50,7 @@ CLOSED = "This media session has closed; begin another with POST /api/v1/session
 class Routing:
     """The sources by what requests say of them."""
 
-    __slots__ = ("_any", "_by_mark", "_by_suite")
+    __slots__ = ("_any", "_by_mark", "_by_suite", "preflight_headers")
 
     def __init__(self, sources: Sources) -> None:
         self._by_suite: dict[str, Source] = {}
@@ -59,6 +60,8 @@ class Routing:
             for suite in source.of(Adobe).report_suites:
                 self._by_suite.setdefault(suite, source)
         self._any = self._by_suite.pop("*", None)
+        self.preflight_headers = consent.headers(sources.taking("adobe"))
+        """What pages of other origins may send besides."""
 
     def of_suites(self, suites: str) -> Source | None:
         """The source of a comma-separated list: the first suite that one names decides."""
@@ -103,6 +106,8 @@ class Begun(NamedTuple):
     at: Micros
     """The server's time."""
     reply: Reply
+    said: Sequence[bool | None]
+    """Of consent, by event."""
 
 
 class Sent(NamedTuple):
@@ -113,14 +118,21 @@ class Sent(NamedTuple):
     occurred_at: Micros
     at: Micros
     """The server's time."""
+    said: bool | None
+    """Of consent."""
 
 
 def decide_begin(intent: Intent, _states: States, events: Sequence[Event]) -> Outcome:
     """A new session is stored as open, a downloaded one as closed."""
     begun: Begun = intent.payload
-    key = media_key(begun.session_id)
-    change = _change(key, begun.session, begun.at, intent.source)
-    return Outcome(events, (), (change,), begun.reply)
+    key, session, source = media_key(begun.session_id), begun.session, intent.source
+    if any(said is not None for said in begun.said):
+        known, marked = None, []
+        for event, said in zip(events, begun.said, strict=False):  # no events of a dropped crawler
+            known = known if said is None else said
+            marked.append(consent.marked(event, consent.withheld(source, known)))
+        session, events = msgspec.structs.replace(session, consent=known), marked
+    return Outcome(events, (), (_change(key, session, begun.at, source),), begun.reply)
 
 
 def decide_event(intent: Intent, states: States, events: Sequence[Event]) -> Outcome:
@@ -130,15 +142,21 @@ def decide_event(intent: Intent, states: States, events: Sequence[Event]) -> Out
     session = None if value is None else _sessions.decode(value)
     if session is None or session.source != intent.source.id:
         return Outcome(reply=not_found(intent.source))
+    known = session
     if session.closed_at is None:
-        if sent.type != END:
-            return Outcome(events, (), (), ACCEPTED)
-        ended = msgspec.structs.replace(session, closed_at=sent.occurred_at, why="ended")
-        return Outcome(events, (), (_change(sent.key, ended, sent.at, intent.source),), ACCEPTED)
-    if sent.occurred_at > session.closed_at and sent.type not in REPEATED:
+        if sent.type == END:
+            known = msgspec.structs.replace(session, closed_at=sent.occurred_at, why="ended")
+    elif sent.occurred_at > session.closed_at and sent.type not in REPEATED:
         refusal = Refusal(reason=Reason.SESSION_CLOSED, detail=CLOSED, source=intent.source)
         return Outcome(reply=refusal)
-    return Outcome(events, (), (), ACCEPTED)
+    if sent.said is None and session.consent is not None:
+        withheld = consent.withheld(intent.source, None, session.consent)
+        events = [consent.marked(event, withheld) for event in events]
+    elif sent.said is not session.consent:
+        known = msgspec.structs.replace(known, consent=sent.said)
+    if known is session:
+        return Outcome(events, (), (), ACCEPTED)
+    return Outcome(events, (), (_change(sent.key, known, sent.at, intent.source),), ACCEPTED)
 
 
 _sessions = msgspec.msgpack.Decoder(MediaSession)
