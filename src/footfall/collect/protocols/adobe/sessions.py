@@ -127,11 +127,14 @@ def decide_begin(intent: Intent, _states: States, events: Sequence[Event]) -> Ou
     begun: Begun = intent.payload
     key, session, source = media_key(begun.session_id), begun.session, intent.source
     if any(said is not None for said in begun.said):
-        known, marked = None, []
-        for event, said in zip(events, begun.said, strict=False):  # no events of a dropped crawler
-            known = known if said is None else said
-            marked.append(consent.marked(event, consent.withheld(source, known)))
-        session, events = msgspec.structs.replace(session, consent=known), marked
+        known: list[bool | None] = []
+        for said in begun.said:
+            known.append(known[-1] if said is None and known else said)
+        session = msgspec.structs.replace(session, consent=known[-1])
+        events = [
+            consent.marked(event, consent.withheld(source, said))
+            for event, said in zip(events, known, strict=False)  # no events of a dropped crawler
+        ]
     return Outcome(events, (), (_change(key, session, begun.at, source),), begun.reply)
 
 
