@@ -32,6 +32,7 @@ from footfall.collect.ids import EventIds
 from footfall.collect.intake import Intake
 from footfall.collect.keysets import KeySets, locations
 from footfall.collect.protocols import installed
+from footfall.collect.protocols.tracardi import identity, traits
 from footfall.collect.sources import Sources
 from footfall.errors import JournalUnavailable
 from footfall.journal.contract import Change, Outcome, Position, Unit
@@ -46,6 +47,7 @@ NOW = 1_792_504_800_123_456
 SECOND = 1_000_000
 FIRST_UUID = "00000000-0000-4000-8000-000000000001"
 KEY, OTHER_KEY = "site-key", "other-key"
+SECRET = b"a secret of this data directory."
 ENRICHED = ("country", "device", "os", "browser", "ip")
 """By the user agent and the address: tested where they are made, left out here."""
 
@@ -147,12 +149,13 @@ class Case:
         entry = json.loads(jwt.algorithms.ECAlgorithm.to_jwk(keys)) | {"kid": "k1"}
         jwks.write_text(json.dumps({"keys": [entry]}))
         listed = [
-            _source("site", KEY, [self.protocol], self._settings.get("site", {}), jwks),
-            _source("other", OTHER_KEY, [self.protocol], self._settings.get("other", {}), jwks),
+            _source(name, key, [self.protocol], self._settings.get(name, {}), jwks)
+            for name, key in (("site", KEY), ("other", OTHER_KEY))
         ]
         return Sources(
             listed,
             limits=Limits(**self._settings.get("limits", {})),
+            secret=SECRET,
             key_sets=KeySets(locations(listed)),
         )
 
@@ -168,6 +171,9 @@ class Case:
                 media = MediaSession(given.get("source", "site"), start, **given["media"])
                 value = msgspec.msgpack.encode(media)
                 changes.append(Change(media_key(session_id), value, NOW * 2))
+                continue
+            if "tracardi" in given:
+                changes.append(_tracardi(session_id, given["tracardi"], start))
                 continue
             session = correlate.TrackingSession(
                 start_time=start, ends_at=start + 86_400 * SECOND, user_id=given.get("user_id")
@@ -236,11 +242,35 @@ def _source(
             )
     return Source(
         id=source_id,
-        key_sha256=(hashlib.sha256(key.encode()).hexdigest(),),
+        key_sha256=(hashlib.sha256(given.get("key", key).encode()).hexdigest(),),
         protocol_settings=tables,
         privacy=Privacy(**privacy),
         **{name: _frozen(value) for name, value in values.items()},
     )
+
+
+def _tracardi(name: str, given: dict[str, Any], at: int) -> Change:
+    """What Tracardi's state holds of a name: a session, a profile, an alias, or an event."""
+    group = given.get("group", "site")
+    value: Any = b""
+    if "session" in given:
+        key = identity.session_key(group, name)
+        value = identity.Session(given["session"], at, given.get("visited", True))
+    elif "into" in given:
+        key, value = identity.profile_key(group, name), identity.Alias(given["into"])
+    elif "device" in given:
+        key = identity.stale_key(group, given["device"], name)
+        value = given["profile"].encode()
+    elif "trait" in given:
+        digest = traits.point(SECRET, given["trait"], name)
+        key, value = identity.point_key(group, given["trait"], digest), given["profile"].encode()
+    elif "event" in given:
+        key = identity.event_key(group, name)
+    else:
+        known = given["known"]
+        key = identity.profile_key(group, name)
+        value = identity.Known(at, **{part: _frozen(found) for part, found in known.items()})
+    return Change(key, value if isinstance(value, bytes) else identity.write(value), NOW * 2)
 
 
 def _frozen(value: Any) -> Any:

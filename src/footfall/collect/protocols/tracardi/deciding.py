@@ -1,0 +1,404 @@
+"""What a request changes, decided under the journal's lock, and the events that say so.
+
+`identity` says whose it is; here its events are gone through in order: which are new, which may
+be kept with a person's ids, what they say of the profile, and which two profiles they prove to be
+one. Everything that was decided stands on the events as `Facts`, so that whoever follows the
+journal needs nothing else. Pure; called again with more of the state where it needs more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from footfall.collect import consent
+from footfall.collect.contract import Intent, Reply
+from footfall.collect.protocols.tracardi import answers, traits
+from footfall.collect.protocols.tracardi.identity import (
+    DAY,
+    REMEMBER_EVENTS,
+    Alias,
+    Asked,
+    Known,
+    Look,
+    Person,
+    Profile,
+    Session,
+    Unasked,
+    identify,
+    joined,
+    may_merge,
+    merged,
+    point_key,
+    profile_key,
+    read_profile,
+    read_session,
+    session_key,
+    write,
+)
+from footfall.collect.protocols.tracardi.settings import Tracardi
+from footfall.collect.protocols.tracardi.traits import Said
+from footfall.journal.contract import Change, More, Outcome, States
+from footfall.model import Event, Facts, Micros
+from footfall.settings import Source
+
+MOST_NAMES = 128
+"""Traits and consents that the state remembers of one profile; the journal has them all."""
+NO_DEBUGGING = "options.debugger has no effect: this source does not allow it."
+NO_WHOLE = "options.profile has no effect: this source does not allow it."
+
+
+class Sent(msgspec.Struct, gc=False):
+    """`Intent.payload`: what a request holds beside its events' own fields."""
+
+    who: Asked
+    task: str
+    plain: bool
+    """Nothing in it depends on more than the session and the profile that it names."""
+    said: Sequence[Said | None]
+    """By event, as everything below that is a sequence."""
+    permits: Sequence[bool | None]
+    """What is said of consent, where the profile's consents count too; else empty."""
+    in_session: Sequence[bool]
+    """Whether each is kept as part of the session."""
+    event_keys: Sequence[str | None]
+    """Of the client's own event ids."""
+    session_facts: Facts | None
+    """Context and properties that the session takes over."""
+    carrier: bool
+    """The one event is no event of the client's: it is there to carry facts, if there are any."""
+    debugger: bool
+    whole: bool
+    warnings: list[str]
+    secret: bytes
+    asked: set[str]
+    """Keys whose values were asked for: the others have to be."""
+
+
+def decide(intent: Intent, states: States, events: Sequence[Event]) -> Outcome | More:
+    """Events, changes and the answer; or the keys that it takes besides."""
+    sent: Sent = intent.payload
+    if sent.plain and _goes_on(intent.keys, sent.who, states):
+        for event in events:
+            if event.withheld:
+                break
+        else:
+            who = sent.who
+            reply = answers.taken(sent.task, who.session_id, {"id": who.sent}, (), sent.warnings)
+            return Outcome(events, (), (), reply)
+    look = Look(states, sent.asked, sent.who.group)
+    try:
+        return _Decision(intent, sent, look, events).outcome()
+    except Unasked as unasked:
+        sent.asked.add(unasked.key)
+        return More((unasked.key,))
+
+
+def _goes_on(keys: Sequence[str], who: Asked, states: States) -> bool:
+    """Whether a known session of the very profile that was sent goes on, and nothing else."""
+    value, profile = states.get(keys[0]), states.get(keys[1])
+    if value is None or profile is None:
+        return False
+    session = read_session(value)
+    return (
+        session.profile_id == who.sent
+        and session.visited
+        and who.at - session.written_at < DAY
+        and type(read_profile(profile)) is Known
+    )
+
+
+class _Decision:
+    """One request, while it is decided."""
+
+    def __init__(self, intent: Intent, sent: Sent, look: Look, events: Sequence[Event]) -> None:
+        self._source: Source = intent.source
+        self._settings = intent.source.of(Tracardi)
+        self._sent = sent
+        self._look = look
+        self._events = events
+        self._at = sent.who.at
+        self._group = sent.who.group
+        self._changes: list[Change] = []
+        self._is_changed = False
+        self._absorbed: set[str] = set()
+        """Profiles that became aliases of this one just now."""
+
+    def outcome(self) -> Outcome:
+        sent = self._sent
+        dropped = not self._events  # crawlers, where the source keeps nothing of them
+        new = [] if dropped else self._new_events()
+        person = identify(sent.who, self._look)
+        if not new:
+            return Outcome(reply=self._reply(None if person.is_new else person.profile, ()))
+        self._profile = person.profile
+        self._is_new = person.is_new
+        counted = _is_counted(person)
+        self._due = person.profile is not None and sent.who.save_profile and not counted
+        told = [self._tell(index) for index in new]
+        lines = self._lines(new, told)
+        self._keep_session(person, visited=counted or (sent.who.save_profile and not self._due))
+        return Outcome(lines, (), tuple(self._changes), self._reply(self._profile, lines))
+
+    # Which events
+
+    def _new_events(self) -> list[int]:
+        """Those that were not stored before under their client's ids."""
+        keys = self._sent.event_keys
+        if not keys:
+            return list(range(len(self._events)))
+        found, here = [], set[str]()
+        for index, key in enumerate(keys):
+            if key is not None:
+                if key in here or self._look.value(key) is not None:
+                    continue
+                here.add(key)
+                self._change(key, b"", REMEMBER_EVENTS)
+            found.append(index)
+        return found
+
+    # What each says
+
+    def _tell(self, index: int) -> tuple[bool, Facts | None]:
+        """Whether an event is withheld, and what it says of visit and profile."""
+        sent = self._sent
+        said = sent.said[index] if sent.said else None
+        before, withheld = self._judge(index, said)
+        profile = self._profile if sent.who.save_profile else None
+        consents = said.consents if said is not None and profile is not None else {}
+        if withheld:
+            # A revocation is told where there was consent to tell it.
+            return True, Facts(consents=consents) if consents and not before else None
+        facts: dict[str, Any] = {}
+        if self._due and profile is not None:
+            self._due = False
+            known = msgspec.structs.replace(profile.known, visits=profile.known.visits + 1)
+            self._become(Profile(profile.id, known))
+            facts["visit"] = sent.who.session_id
+            facts["identity"] = self._settings.identity
+        if consents:
+            facts["consents"] = consents
+        if said is not None and profile is not None and said.traits:
+            facts["traits"] = said.traits
+            self._put_traits(said.traits)
+            aliases = self._prove(said)
+            if aliases:
+                facts["aliases"] = aliases
+        return False, Facts(**facts) if facts else None
+
+    def _judge(self, index: int, said: Said | None) -> tuple[bool, bool]:
+        """Whether the event is withheld by what was known before it, and with what it says."""
+        sent = self._sent
+        event = self._events[index]
+        if not sent.permits:
+            self._put_consents(said)
+            return event.withheld, event.withheld
+        permit = sent.permits[index]
+        before = consent.withheld(self._source, permit, self._remembered())
+        self._put_consents(said)
+        return before, consent.withheld(self._source, permit, self._remembered())
+
+    def _remembered(self) -> bool | None:
+        profile = self._profile
+        return None if profile is None else remembered(profile.known, self._source, self._at)
+
+    def _put_consents(self, said: Said | None) -> None:
+        if said is None or not said.consents or self._profile is None:
+            return
+        if not self._sent.who.save_profile:
+            return
+        profile, at = self._profile, self._at
+        given = {name: (*consent_, at) for name, consent_ in said.consents.items()}
+        asked_for = self._source.privacy.consents
+        consents = _within(profile.known.consents, given, asked_for)
+        known = msgspec.structs.replace(profile.known, consents=consents)
+        self._become(Profile(profile.id, known))
+
+    def _put_traits(self, found: Mapping[str, traits.Value]) -> None:
+        profile = self._profile
+        if profile is None:
+            return
+        old = profile.known.traits
+        new = {
+            name: (value, self._at)
+            for name, value in found.items()
+            if name not in old or old[name][0] != value or type(old[name][0]) is not type(value)
+        }
+        if new:
+            known = msgspec.structs.replace(profile.known, traits=_within(old, new, ()))
+            self._become(Profile(profile.id, known))
+
+    def _become(self, profile: Profile) -> None:
+        self._profile = profile
+        self._is_changed = True
+
+    # Who is one
+
+    def _prove(self, said: Said) -> dict[str, str]:
+        """Take in what an event proves; the ids that lead to this profile from now on, and why."""
+        aliases: dict[str, str] = {}
+        for trait in said.proofs:
+            digest = traits.point(self._sent.secret, trait, said.traits[trait])
+            profile = self._profile
+            if digest is None or profile is None:
+                continue
+            proven = profile.known.points.get(trait)
+            if proven is not None and proven != digest:
+                continue  # somebody else on this device: each keeps what is theirs
+            other = self._look.pointed(point_key(self._group, trait, digest))
+            points = {**profile.known.points, trait: digest}
+            own = Profile(profile.id, msgspec.structs.replace(profile.known, points=points))
+            if other is None or other.id == own.id or other.id in self._absorbed:
+                if proven is None or other is None:
+                    self._become(own)
+            elif may_merge(own.known, other.known):
+                self._merge(own, other, _reason(trait, said.kind), aliases)
+        return aliases
+
+    def _merge(self, own: Profile, other: Profile, reason: str, aliases: dict[str, str]) -> None:
+        if self._is_new:  # nobody was told its id: it never was another
+            self._is_new = False
+            self._become(Profile(other.id, joined(other.known, own.known)))
+            return
+        winner, loser = merged(own, other)
+        aliases[loser.id] = reason
+        self._absorbed.add(loser.id)
+        into = write(Alias(winner.id))
+        for alias in (loser.id, *loser.known.aliases):
+            self._change(profile_key(self._group, alias), into, self._profile_time())
+        self._become(winner)
+
+    # What is written
+
+    def _lines(
+        self, new: Sequence[int], told: Sequence[tuple[bool, Facts | None]]
+    ) -> tuple[Event, ...]:
+        """The events as they are journalled."""
+        sent = self._sent
+        profile_id = None if self._profile is None else self._profile.id
+        session_facts = sent.session_facts
+        lines = []
+        for index, (withheld, of_event) in zip(new, told, strict=True):
+            facts = of_event
+            event = self._events[index]
+            in_session = not sent.in_session or sent.in_session[index]
+            if session_facts is not None and in_session and not withheld:
+                facts = _with_session(facts, session_facts)
+                session_facts = None
+            if sent.carrier and facts is None:
+                continue
+            # A tracking session may have been written where the client wants no session kept.
+            session_id = event.session_id if in_session else None
+            if (
+                event.profile_id != profile_id
+                or event.session_id != session_id
+                or event.withheld is not withheld
+                or event.facts is not facts
+            ):
+                event = msgspec.structs.replace(
+                    event,
+                    profile_id=profile_id,
+                    session_id=session_id,
+                    withheld=withheld,
+                    facts=facts,
+                )
+            lines.append(event)
+        return tuple(lines)
+
+    def _keep_session(self, person: Person, *, visited: bool) -> None:
+        """Bring the state up to date: the session, the profile, the device's stale id."""
+        sent, session, profile = self._sent, person.session, self._profile
+        who = sent.who
+        is_old = session is not None and self._at - session.written_at >= DAY
+        if profile is None:
+            if session is None or is_old:
+                self._put_session(session or Session(None, self._at, False))
+            return
+        if (
+            session is None
+            or is_old
+            or session.profile_id != profile.id
+            or session.visited is not visited
+        ):
+            self._put_session(Session(profile.id, self._at, visited))
+            self._is_changed = True
+        if person.pointer is not None:
+            self._change(person.pointer, profile.id.encode(), self._profile_time())
+        if self._is_changed and who.save_profile:
+            key = profile_key(self._group, profile.id)
+            self._change(key, write(profile.known), self._profile_time())
+            for trait, digest in profile.known.points.items():
+                key = point_key(self._group, trait, digest)
+                self._change(key, profile.id.encode(), self._profile_time())
+
+    def _put_session(self, session: Session) -> None:
+        renewed = msgspec.structs.replace(session, written_at=self._at)
+        key = session_key(self._group, self._sent.who.session_id)
+        days = self._settings.remember_sessions_days
+        self._change(key, write(renewed), round(days * DAY))
+
+    def _profile_time(self) -> Micros:
+        return round(self._settings.remember_profiles_days * DAY)
+
+    def _change(self, key: str, value: bytes, lives: Micros) -> None:
+        self._changes.append(Change(key, value, self._at + lives))
+
+    def _reply(self, profile: Profile | None, lines: Sequence[Event]) -> Reply:
+        sent = self._sent
+        told: dict[str, Any] = {"id": None if profile is None else profile.id}
+        if sent.whole and profile is not None:
+            told = answers.whole(profile)
+        ids: Sequence[str] = ()
+        if sent.debugger:
+            ids = [line.event_id for line in lines if line.stored]
+        return answers.taken(sent.task, sent.who.session_id, told, ids, sent.warnings)
+
+
+def remembered(known: Known, source: Source, at: Micros) -> bool | None:
+    """What a profile's consents come to, of those that the source asks for.
+
+    All granted, one refused or run out, or nothing (None).
+    """
+    all_granted = True
+    for name in source.privacy.consents:
+        found = known.consents.get(name)
+        if found is None:
+            all_granted = False
+            continue
+        granted, until, _ = found
+        if not granted or (until is not None and until <= at):
+            return False
+    return True if all_granted and source.privacy.consents else None
+
+
+def _is_counted(person: Person) -> bool:
+    """Whether the session was counted as a visit of the profile that it has now."""
+    session = person.session
+    if session is None or session.profile_id is None or person.profile is None:
+        return False
+    return session.visited and not person.is_new
+
+
+def _reason(trait: str, kind: str) -> str:
+    """Why two profiles are one, for whoever looks at it later; never with the value."""
+    what = {"email": "e-mail", "phone": "telephone number"}.get(trait.partition(".")[0], "value")
+    return f"the same {what} ({trait}), proven by {kind}"
+
+
+def _within(
+    old: Mapping[str, Any], new: Mapping[str, Any], always: Sequence[str]
+) -> dict[str, Any]:
+    """What is remembered by name, brought up to date; past the bound only for names known."""
+    found = dict(old)
+    for name, value in new.items():
+        if name in found or name in always or len(found) < MOST_NAMES:
+            found[name] = value
+    return found
+
+
+def _with_session(facts: Facts | None, session: Facts) -> Facts:
+    if facts is None:
+        return session
+    return msgspec.structs.replace(facts, context=session.context, properties=session.properties)
