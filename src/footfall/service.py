@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import msgspec
 import structlog
 
 from footfall import __version__
@@ -38,6 +39,12 @@ MEDIA_TABLES = re.compile(r"media_", re.IGNORECASE)
 FRESH_SECONDS = 2.0
 """How long a query waits for what was acknowledged before it to be loaded."""
 POLL_SECONDS = 0.2
+WITHHELD = b'"withheld":true'
+"""In every line of an event that was withheld."""
+LEFT_OUT = frozenset(
+    {"session_id", "profile_id", "user_id", "ip", "properties", "context", "facts"}
+)
+"""What the lake does not have of one either."""
 TAIL_BYTES = 1 << 20
 
 
@@ -99,7 +106,7 @@ class LocalService:
             log.warning("a query was answered without loading", error=str(fault))
 
     async def tail(self, *, follow: bool, start: str) -> AsyncIterator[bytes]:
-        """Lines in the journal's order; with `follow` for ever."""
+        """Lines in the journal's order; with `follow` for ever. Nobody's ids without consent."""
         spans = await self._journal.partitions()
         places = {span.partition: _place(span, start) for span in spans}
         while True:
@@ -179,9 +186,23 @@ def _place(span: Span, start: str) -> Position:
 
 def _lines(position: Position, record: Record) -> Iterator[bytes]:
     for raw in record.events.splitlines():
-        yield tail_line("event", position, raw)
+        shown = _without_ids(raw) if WITHHELD in raw else raw
+        yield tail_line("event", position, shown)
     for raw in record.rejects.splitlines():
         yield tail_line("reject", position, raw)
+
+
+def _without_ids(raw: bytes) -> bytes:
+    """An event that was withheld as the lake has it; every other one as it is."""
+    event = msgspec.json.decode(raw)
+    if not event.get("withheld"):
+        return raw  # the mark stood somewhere in its properties
+    shown = {name: value for name, value in event.items() if name not in LEFT_OUT}
+    if shown.pop("client_id_given", False):
+        del shown["event_id"]  # the lake's own is made when it is loaded
+    if "page" in shown:
+        shown["page"] = re.split("[?#]", shown["page"], maxsplit=1)[0]
+    return msgspec.json.encode(shown)
 
 
 def _counts(connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:
