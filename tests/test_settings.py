@@ -580,7 +580,8 @@ def test_every_setting_is_whole(kind):
             continue
         assert one.help.endswith("."), one.name
         assert one.check is None or one.check in CHECKS
-        values = one.default if isinstance(one.default, tuple) else (one.default,)
+        values = one.default if isinstance(one.default, tuple | dict) else (one.default,)
+        values = values.values() if isinstance(values, dict) else values
         if one.low is not None and not one.required and one.default is not None:
             assert all(value >= one.low for value in values)
         if one.example:
@@ -599,3 +600,13 @@ def test_describe_has_every_setting_once():
     assert by_name["[[source]]", "id"].default == "required"
     assert by_name["[server]", "tls_key"].default == "unset"
     assert by_name["[source.vaix]", "event_types"].default == '`{"clicks:event" = ["page"]}`'
+
+
+def test_days_by_type_are_whole_numbers_each():
+    (source,) = read(SHOP + 'retention_days_by_type = { "page-view" = 30, "a b" = 1 }\n').sources
+    assert source.retention_days_by_type == {"page-view": 30, "a b": 1}
+    (said,) = problems(SHOP + 'retention_days_by_type = { "page-view" = 0 }\n')
+    assert "retention_days_by_type must be a table of whole numbers" in said
+    assert 'not 0 for "page-view"' in said
+    (said,) = problems(SHOP + "retention_days_by_type = 30\n")
+    assert "must be a table of whole numbers of at least 1 days, not 30" in said

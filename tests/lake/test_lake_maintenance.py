@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import msgspec
 import pytest
 from lake_rig import DAY, NOON, make_event, make_reject
 
@@ -105,6 +106,32 @@ def test_retention_deletes_by_source_and_leaves_nothing_in_files(rig, at_once):
     )
     assert "other-31" in stored
     assert "site-31" not in stored
+
+
+def test_a_type_can_be_kept_for_less_long(rig):
+    site = Source(
+        id="site", protocols=("vaix",), retention_days=60,
+        retention_days_by_type={"Page View": 5, "long": 90},
+    )  # fmt: skip
+    other = Source(id="other", protocols=("vaix",), retention_days_by_type={"it's": 1})
+    keeper = Keeper(rig, sources=(site, other))
+    for source in ("site", "other"):
+        for kind in ("page-view", "PAGE view", "page", "long", "it's"):
+            for age in (1, 6, 70):
+                received = NOON - age * DAY
+                for stored in (True, False):
+                    event = make_event(source=source, type=kind, received_at=received)
+                    rig.write(msgspec.structs.replace(event, stored=stored))
+    keeper.load()
+    keeper.run("retain")
+    for table in ("events", "passing"):
+        kept = rig.sql(f"SELECT source, type, count(*) FROM {table} GROUP BY ALL ORDER BY ALL")
+        assert kept == [
+            ("other", "PAGE view", 3), ("other", "it's", 1), ("other", "long", 3),
+            ("other", "page", 3), ("other", "page-view", 3),
+            ("site", "PAGE view", 1), ("site", "it's", 2), ("site", "long", 2),
+            ("site", "page", 2), ("site", "page-view", 1),
+        ]  # fmt: skip
 
 
 def test_client_ids_are_forgotten_after_a_week(rig):

@@ -170,7 +170,7 @@ class Lake:
 
     def _put_views(self, root: duckdb.DuckDBPyConnection) -> None:
         """Replace the views when this release words them differently."""
-        views = [table for table in tables.TABLES if table.view]
+        views = [table for table in (*tables.PRIVATE, *tables.TABLES) if table.view]
         mark = hashlib.sha256("".join(view.sql() for view in views).encode()).hexdigest()
         if root.execute(
             "SELECT 1 FROM facts WHERE name = 'views' AND value = $1", [mark]

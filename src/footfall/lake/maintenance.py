@@ -32,7 +32,9 @@ from footfall.lake.tables import (
     MARKS,
     MEDIA_CLOSED,
     MEDIA_STRAYS,
+    PASSING,
     REJECTS,
+    SESSION_CONTEXTS,
     Table,
     create_statement,
 )
@@ -159,29 +161,56 @@ async def delete_orphans(maintenance: Maintenance) -> None:
         await _call(maintenance.lake, DELETE_ORPHANS)
 
 
+class Limit(NamedTuple):
+    """Rows of a table that are kept for some days."""
+
+    table: Table
+    days: int
+    where: str
+    """Which rows; its parameters are `values`, from `$2` on."""
+    values: tuple[str, ...] = ()
+
+
+RETAINED = (EVENTS, REJECTS, PASSING, SESSION_CONTEXTS, MEDIA_STRAYS, *MEDIA_CLOSED)
+"""What goes with a source's events. Visits and what was said of profiles stay: they are what is
+left of people whose events are gone."""
+OF_TYPE = "source = $2 AND replace(lower(trim(type)), ' ', '-') = $3"
+
+
+def limits(sources: Sequence[Source]) -> list[Limit]:
+    """What is to be deleted by age."""
+    found = [
+        Limit(table, source.retention_days, "source = $2", (source.id,))
+        for source in sources
+        if source.retention_days is not None
+        for table in RETAINED
+    ]
+    found += [
+        Limit(table, days, OF_TYPE, (source.id, kind.strip().lower().replace(" ", "-")))
+        for source in sources
+        for kind, days in source.retention_days_by_type.items()
+        for table in (EVENTS, PASSING)
+    ]
+    found.append(Limit(REJECTS, NAMELESS_DAYS, "source IS NULL"))
+    found.append(Limit(CLIENT_IDS, CLIENT_ID_DAYS + 1, "true"))
+    return found
+
+
 async def retain(maintenance: Maintenance) -> None:
     """Delete what a source keeps no longer, by whole days in UTC, and its traces in files."""
-    limits = [
-        (table, "source = $2", source.id, source.retention_days)
-        for source in maintenance.sources()
-        if source.retention_days is not None
-        for table in (EVENTS, REJECTS, MEDIA_STRAYS, *MEDIA_CLOSED)
-    ]
-    limits.append((REJECTS, "source IS NULL AND $2 = ''", "", NAMELESS_DAYS))
-    limits.append((CLIENT_IDS, "$2 = ''", "", CLIENT_ID_DAYS + 1))
     today = maintenance.now() // DAY * DAY
-    for table, where, value, days in limits:
-        condition = f"received_at < make_timestamp($1) AND {where}"
+    for limit in limits(maintenance.sources()):
         work = partial(
             delete_rows,
             maintenance.lake,
-            table=table,
-            where=condition,
-            parameters=[today - days * DAY, value],
+            table=limit.table,
+            where=f"received_at < make_timestamp($1) AND {limit.where}",
+            parameters=[today - limit.days * DAY, *limit.values],
         )
         deleted = await maintenance.lake.run(work)
         if deleted:
-            log.info("lake.retention", table=table.name, source=value, rows=deleted, days=days)
+            kept = {"table": limit.table.name, "of": limit.values, "days": limit.days}
+            log.info("lake.retention", rows=deleted, **kept)
 
 
 def delete_rows(

@@ -112,6 +112,10 @@ SESSIONS = Table(
         Column("device", "VARCHAR", "By the first event that has one."),
         Column("os", "VARCHAR", "By the first event that has one."),
         Column("browser", "VARCHAR", "By the first event that has one."),
+        Column("status", "VARCHAR", "tracardi: ended where `visit-ended` came last, else active."),
+        Column("visit", "BIGINT", "Which visit of its profile it is, from 1; see `visits`."),
+        Column("context", "JSON", "The session's own, brought up to date by its requests."),
+        Column("properties", "JSON", "Likewise."),
     ),
     view="sessions.sql",
 )
@@ -135,7 +139,7 @@ VISITS = Table(
     "when retention deletes the events.",
     (
         Column("source", "VARCHAR", "The site or app.", required=True),
-        Column("identity", "VARCHAR", "Whose profiles: of a group of sources, or the source."),
+        Column("identity", "VARCHAR", "The identity group, else the source.", required=True),
         Column("protocol", "VARCHAR", "The protocol that it came by.", required=True),
         Column("session_id", "VARCHAR", "Unique within source and protocol only.", required=True),
         Column("profile_id", "VARCHAR", "The profile, as it was called then."),
@@ -234,9 +238,31 @@ MEDIA_STRAYS = Table(
     ),
 )
 
+PROFILES = Table(
+    "profiles",
+    "One row per profile, made of whatever is kept of it at the moment of asking.",
+    (
+        Column("profile_id", "VARCHAR", "Unique within source.", required=True),
+        Column("source", "VARCHAR", "The site or app, or the identity group.", required=True),
+        Column("first_seen_at", "TIMESTAMP", "The earliest that is kept of it.", "UTC", True),
+        Column("last_seen_at", "TIMESTAMP", "The latest that is kept of it.", "UTC", True),
+        Column("visits", "BIGINT", "Sessions of it, those before retention too.", required=True),
+        Column("events", "BIGINT", "Events of it that are kept.", required=True),
+        Column("user_id", "VARCHAR", "The person, by the latest event that names one."),
+        Column("aliases", "VARCHAR[]", "Ids that it took over.", required=True),
+        Column("consents", "JSON", "Name to granted, refused or expired: as of now."),
+        Column("traits", "JSON", "Name to value: the latest of each."),
+        Column("country", "VARCHAR", "By the latest event that has one.", "ISO 3166-1 alpha-2"),
+        Column("device", "VARCHAR", "By the latest event that has one."),
+        Column("os", "VARCHAR", "By the latest event that has one."),
+        Column("browser", "VARCHAR", "By the latest event that has one."),
+    ),
+    view="profiles.sql",
+)
+
 PROFILE_TABLES = (PROFILE_TRAITS, PROFILE_CONSENTS, PROFILE_ALIASES)
 
-TABLES = (EVENTS, REJECTS, SESSIONS, VISITS, *PROFILE_TABLES, *MEDIA, MEDIA_STRAYS)
+TABLES = (EVENTS, REJECTS, SESSIONS, VISITS, PROFILES, *PROFILE_TABLES, *MEDIA, MEDIA_STRAYS)
 """What users may query."""
 
 PASSING = Table(
@@ -313,9 +339,27 @@ FOLLOWERS = Table(
     ),
 )
 
+IDENTITIES = Table(
+    "identities",
+    "The identity group that a source belongs to by now.",
+    (Column("source", "VARCHAR", "The site or app."), Column("identity", "VARCHAR", "Its group.")),
+    view="identities.sql",
+)
+HEIRS = Table(
+    "heirs",
+    "Which profile an id that was taken over stands for by now.",
+    (
+        Column("identity", "VARCHAR", "The identity group, else the source."),
+        Column("alias", "VARCHAR", "The id that was taken over."),
+        Column("profile_id", "VARCHAR", "Whose it is now."),
+    ),
+    view="heirs.sql",
+)
+
 PRIVATE = (
     *(LOADER, MARKS, CLIENT_IDS, FACTS, FOLLOWERS),
     *(PASSING, SESSION_CONTEXTS),
+    *(IDENTITIES, HEIRS),
     *MEDIA_CLOSED,
 )
 """The lake's own tables, out of users' reach."""

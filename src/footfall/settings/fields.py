@@ -4,7 +4,8 @@ From these dataclasses come the typed values, the validation with its messages, 
 and `docs/settings.md`. A protocol adds its own table to ``[[source]]`` by declaring a dataclass
 of the same kind (`footfall.collect.contract.Protocol.settings`). Fields may be ``int``,
 ``float``, ``bool``, ``str``, any of them ``| None``, ``tuple[str, ...]``, ``tuple[int, ...]``,
-``dict[str, tuple[str, ...]]``, ``dict[str, str]``, or another such dataclass (a table below).
+``dict[str, tuple[str, ...]]``, ``dict[str, str]``, ``dict[str, int]``, or another such dataclass
+(a table below).
 """
 
 from __future__ import annotations
@@ -283,9 +284,18 @@ class Source:
     )
     retention_days: int | None = setting(
         None,
-        "Days after which its events, rejects and sessions are deleted; unset keeps them.",
+        "Days after which its events, rejects and sessions are deleted; unset keeps them. Visits "
+        "and what is known of profiles stay.",
         unit="days",
         low=1,
+    )
+    retention_days_by_type: dict[str, int] = setting(  # noqa: RUF009 - it gives a field
+        {},
+        "Days after which its events of a type are deleted, where that is sooner. Types are told "
+        "apart without regard to case, spaces count as hyphens.",
+        unit="days",
+        low=1,
+        example='{ "page-view" = 30 }',
     )
     privacy: Privacy = field(default_factory=Privacy)
     protocol_settings: dict[str, Any] = field(default_factory=dict, hash=False)
