@@ -8,8 +8,9 @@ from types import SimpleNamespace
 
 from footfall.journal.contract import Outcome
 from footfall.journal.engines.memory import MemoryJournal
+from footfall.lake import parsing
 from footfall.model import Event, Facts, Reject
-from footfall.service import LocalService
+from footfall.service import LEFT_OUT, LocalService
 
 
 def event(**given):
@@ -65,3 +66,8 @@ def test_order_and_rejects_stay():
     shown = tailed(event(withheld=True), event(event_id="e2"), rejects=(reject,))
     assert [line.get("event", {}).get("event_id") for line in shown] == ["e1", "e2", None]
     assert shown[2]["reject"]["reason"] == "r"
+
+
+def test_it_leaves_out_what_the_lake_leaves_out():
+    nowhere = {name for name, value in parsing.WITHHELD.items() if value == "NULL"}
+    assert nowhere | {"facts"} == LEFT_OUT
