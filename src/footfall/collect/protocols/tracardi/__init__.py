@@ -200,11 +200,10 @@ def _intent(request: Request, payload: Payload, entry: Entry, head: Head, secret
         whole,
         warnings,
         secret,
-        set(),
+        [],
     )
     if event_keys:
         keys += tuple([key for key in event_keys if key is not None])
-    sent.asked.update(keys)
     return Intent(source=source, drafts=drafts, keys=keys, payload=sent, decide=decide)
 
 
@@ -235,7 +234,8 @@ def _drafts(
     drafts = []
     for index, item in enumerate(payload.events):
         context = {**shared, **item.context} if item.context else shared
-        if options or item.options or item.tags or item.time is not None:
+        time = item.time
+        if options or item.options or item.tags or (time is not None and _is_more(time)):
             context = _with_own(context, item, options)
         page = context.get("page")
         url = page.get("url") if type(page) is dict else None
@@ -244,7 +244,7 @@ def _drafts(
             Draft(
                 type=item.type,
                 event_id=item.id,
-                occurred_at=None if item.time is None else _occurred_at(item.time),
+                occurred_at=None if time is None else _occurred_at(time),
                 session_id=session_id if kept else None,
                 profile_id=profile_id,
                 page=url if type(url) is str else None,
@@ -264,23 +264,25 @@ def _with_own(context: Mapping[str, Any], item: Item, shared: Options | None) ->
 
     Under the vendor's names, unless the client's own context has such a key.
     """
-    parts: dict[str, Any] = {}
-    if shared or item.options:
-        parts["options"] = {**(shared or {}), **(item.options or {})}
+    found = {**context}
+    options, times = item.options, item.time
+    if shared or options:
+        name = "options" if "options" not in context else "event_options"
+        found[name] = {**shared, **options} if shared and options else shared or options
     if item.tags:
-        parts["tags"] = item.tags
-    times = item.time
-    if times is not None and (times.update is not None or (times.create and times.insert)):
-        parts["times"] = {
+        found["tags" if "tags" not in context else "event_tags"] = item.tags
+    if times is not None and _is_more(times):
+        found["times" if "times" not in context else "event_times"] = {
             name: f"{wire.utc_text(moment)}Z"
             for name in ("insert", "update")
             if (given := getattr(times, name)) is not None and (moment := micros(given)) is not None
         }
-    if not parts:
-        return context
-    for name in parts.keys() & context.keys():
-        parts[f"event_{name}"] = parts.pop(name)
-    return {**context, **parts}
+    return found
+
+
+def _is_more(times: Times) -> bool:
+    """Whether times say more than when it happened."""
+    return times.update is not None or (times.create is not None and times.insert is not None)
 
 
 def _occurred_at(times: Times) -> Micros | None:

@@ -28,12 +28,12 @@ from footfall.collect.protocols.tracardi.identity import (
     Session,
     Unasked,
     identify,
+    is_known,
     joined,
     may_merge,
     merged,
     point_key,
     profile_key,
-    read_profile,
     read_session,
     session_key,
     write,
@@ -73,8 +73,8 @@ class Sent(msgspec.Struct, gc=False):
     whole: bool
     warnings: list[str]
     secret: bytes
-    asked: set[str]
-    """Keys whose values were asked for: the others have to be."""
+    more: list[str]
+    """Keys that were asked for besides, while it is decided."""
 
 
 def decide(intent: Intent, states: States, events: Sequence[Event]) -> Outcome | More:
@@ -88,12 +88,17 @@ def decide(intent: Intent, states: States, events: Sequence[Event]) -> Outcome |
             who = sent.who
             reply = answers.taken(sent.task, who.session_id, {"id": who.sent}, (), sent.warnings)
             return Outcome(events, (), (), reply)
-    look = Look(states, sent.asked, sent.who.group)
+    look = Look(states, {*intent.keys, *sent.more}, sent.who.group)
     try:
-        return _Decision(intent, sent, look, events).outcome()
+        outcome = _Decision(intent, sent, look, events).outcome()
     except Unasked as unasked:
-        sent.asked.add(unasked.key)
+        sent.more.append(unasked.key)
         return More((unasked.key,))
+    except Exception:
+        sent.more.clear()
+        raise
+    sent.more.clear()  # whoever decides it again begins anew
+    return outcome
 
 
 def _goes_on(keys: Sequence[str], who: Asked, states: States) -> bool:
@@ -106,7 +111,7 @@ def _goes_on(keys: Sequence[str], who: Asked, states: States) -> bool:
         session.profile_id == who.sent
         and session.visited
         and who.at - session.written_at < DAY
-        and type(read_profile(profile)) is Known
+        and is_known(profile)
     )
 
 

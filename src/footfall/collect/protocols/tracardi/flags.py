@@ -13,6 +13,7 @@ from footfall.collect.protocols.tracardi.content import Options, Payload
 
 OF_EVENTS = ("saveEvent", "save", "saveSession", "debugger", "profile")
 OF_PAYLOADS = (*OF_EVENTS, "saveEvents", "saveProfile")
+_FLAGS = frozenset(OF_PAYLOADS)
 
 WORDS = {
     "true": True,
@@ -52,16 +53,16 @@ def read(payload: Payload, in_query: str | None, warnings: list[str]) -> Flags:
     items = payload.events or ()
     given = payload.options
     profile_less = payload.profile_less is not None or in_query is not None
-    if not given and not profile_less:
+    if not profile_less and (not given or _FLAGS.isdisjoint(given)):
         for item in items:
-            if item.options:
+            if item.options and not _FLAGS.isdisjoint(item.options):
                 break
         else:
             return PLAIN
     own = _booleans(given, OF_PAYLOADS, "options", warnings) if given else {}
     each = [own] * len(items)
     for index, item in enumerate(items):
-        if item.options:
+        if item.options and not _FLAGS.isdisjoint(item.options):
             where = f"events.{index}.options"
             if found := _booleans(item.options, OF_EVENTS, where, warnings):
                 each[index] = {**own, **found}

@@ -6,7 +6,7 @@ Keys of the state are made here and nowhere else. Pure: `Look` reads what the jo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import NamedTuple
 from uuid import UUID
 
@@ -88,6 +88,14 @@ read_session = msgspec.msgpack.Decoder(Session).decode
 read_profile = msgspec.msgpack.Decoder(Known | Alias).decode
 write = msgspec.msgpack.Encoder().encode
 
+_IS_KNOWN = write("profile")
+"""What a `Known` has after its first byte: its tag."""
+
+
+def is_known(value: bytes) -> bool:
+    """Whether the value of a profile's key is a `Known`, without reading the rest."""
+    return value.startswith(_IS_KNOWN, 1)
+
 
 class Unasked(Exception):  # noqa: N818 - no fault: the journal is to be asked for these keys too
     """Deciding came to need a key that only other keys' values name."""
@@ -101,7 +109,7 @@ class Look:
 
     __slots__ = ("_asked", "_group", "_states")
 
-    def __init__(self, states: States, asked: set[str], group: str) -> None:
+    def __init__(self, states: States, asked: Collection[str], group: str) -> None:
         """`asked`: the keys whose values `states` has, where they have one."""
         self._states = states
         self._asked = asked

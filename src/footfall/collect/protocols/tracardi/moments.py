@@ -7,9 +7,8 @@ import datetime as dt
 from footfall.model import Micros
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
-_MICROSECOND = dt.timedelta(microseconds=1)
-_FIRST = (dt.datetime(1, 1, 1, tzinfo=dt.UTC) - _EPOCH) // _MICROSECOND
-_LAST = (dt.datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=dt.UTC) - _EPOCH) // _MICROSECOND
+_FIRST = dt.datetime(1, 1, 1, tzinfo=dt.UTC) - _EPOCH
+_LAST = dt.datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=dt.UTC) - _EPOCH
 
 
 def moment(text: str) -> dt.datetime | None:
@@ -25,5 +24,7 @@ def micros(given: dt.datetime) -> Micros | None:
     """As microseconds since 1970; None outside of the years 1 to 9999 of UTC."""
     if given.tzinfo is None:
         given = given.replace(tzinfo=dt.UTC)
-    found = (given - _EPOCH) // _MICROSECOND
-    return found if _FIRST <= found <= _LAST else None
+    since = given - _EPOCH
+    if not _FIRST <= since <= _LAST:
+        return None
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
