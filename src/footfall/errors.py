@@ -132,6 +132,33 @@ class BackupDamaged(FootfallError):
     remedy = "A file of the backup is missing or changed. Take another backup."
 
 
+class ErasureUnfinished(FootfallError):
+    """Nothing of it is lost: what it has taken out stays out, and it remembers what is left."""
+
+    code = "F502"
+    remedy = "Mend what is named above, then run `footfall forget --resume`."
+
+
+class AuditNotValid(FootfallError):
+    """A file that `footfall forget --repeat-audit` cannot use."""
+
+    code = "F503"
+    remedy = (
+        "It is the erasures.jsonl of the data directory that the backup was made of, a copy of it "
+        "if need be; its secret has to be the one in the backup."
+    )
+
+
+class PeopleNotNamed(FootfallError):
+    """A list of people that cannot be read."""
+
+    code = "F504"
+    remedy = (
+        'One a line: {"profile": "ID"}, {"user": "ID"} or {"session": "ID"}; or the ids alone, '
+        "with --kind."
+    )
+
+
 class RecordingNotValid(FootfallError):
     """A file that `footfall replay` cannot read as recorded traffic."""
 

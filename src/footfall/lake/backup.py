@@ -2,6 +2,7 @@
 
     DESTINATION/manifest.json            every file below with its size and SHA-256; written last
     DESTINATION/VERSION                  the data directory's format
+    DESTINATION/secret, …                what it knows of erasures (`CARRIED`)
     DESTINATION/lake/catalog.ducklake    the catalogue, copied whole by DuckDB
     DESTINATION/lake/data/…              the Parquet files
     DESTINATION/journal/…                the journal's files
@@ -35,6 +36,11 @@ from footfall.lake.lake import Lake, sync_new_files
 MANIFEST = "manifest.json"
 FORMAT = 1
 VERSION = "VERSION"
+CARRIED = (VERSION, "secret", "erasures.jsonl", "backups.jsonl", "erasures/*.json")
+"""Of the data directory itself. The secret has to come along: by it the ids in the state and in
+the audit of erasures are hashed."""
+OWNERS = frozenset({"secret", "erasures"})
+"""For the owner's eyes only, wherever they are."""
 PIECE_BYTES = 1 << 20
 NOT_COPIED = frozenset({"lock", "tip"})
 """Files of the journal that mean something to running processes only."""
@@ -157,9 +163,10 @@ def _take_journal(directory: Path, destination: Path) -> list[_Copy]:
         skipped = file.name in NOT_COPIED or ".db" in file.name or file.suffix == ".tmp"
         if file.is_file() and not skipped:
             copies.append(_Copy(file, _relative("journal", file, directory), file.stat().st_size))
-    version = directory.parent / VERSION
-    if version.exists():
-        copies.append(_Copy(version, VERSION, version.stat().st_size))
+    for pattern in CARRIED:
+        for file in sorted(directory.parent.glob(pattern)):
+            path = file.relative_to(directory.parent).as_posix()
+            copies.append(_Copy(file, path, file.stat().st_size))
     return copies
 
 
@@ -177,7 +184,14 @@ def _take(copy: _Copy, destination: Path) -> Entry:
         with contextlib.suppress(OSError):  # another file system, or one without links
             os.link(copy.source, target)
             return Entry(copy.path, copy.bytes, _digest(target))
-    return Entry(copy.path, copy.bytes, _copy(copy.source, target, copy.bytes))
+    digest = _copy(copy.source, target, copy.bytes)
+    _protect(copy.path, target)
+    return Entry(copy.path, copy.bytes, digest)
+
+
+def _protect(path: str, file: Path) -> None:
+    if path.partition("/")[0] in OWNERS:
+        file.chmod(0o600)
 
 
 def _copy(source: Path, target: Path, limit: int) -> str:
@@ -232,6 +246,7 @@ def _restore_file(source: Path, entry: Entry, draft: Path) -> None:
         raise BackupDamaged(f"{file} is missing.") from None
     if found != entry.sha256:
         raise BackupDamaged(f"{file} is not as it was when the backup was taken.")
+    _protect(entry.path, target)
 
 
 def _sync_directory(directory: Path) -> None:

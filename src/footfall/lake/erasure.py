@@ -10,7 +10,7 @@ database file keeps of rows that are no more. All of it may be repeated after a 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from functools import partial
 from typing import NamedTuple
 
@@ -18,12 +18,15 @@ import duckdb
 
 from footfall.lake.lake import Lake
 from footfall.lake.maintenance import FLUSH, REWRITE, call
-from footfall.lake.persons import PERSONAL, Before, Id, Who, condition
+from footfall.lake.persons import IDENTITY, PERSONAL, Before, Id, Kind, Who, condition
 from footfall.lake.tables import CLIENT_IDS, EVENTS, Table
 
 EXPIRE = "ducklake_expire_snapshots('lake', older_than => now())"
 CLEAN_UP = "ducklake_cleanup_old_files('lake', cleanup_all => true)"
 DELETE_ORPHANS = "ducklake_delete_orphaned_files('lake', cleanup_all => true)"
+
+AT_ONCE = 10_000
+"""Rows that are in Python at once."""
 
 DAYS = "SELECT DISTINCT received_at::DATE FROM {} WHERE {} ORDER BY ALL"
 NEWEST_FILE = "SELECT coalesce(max(data_file_id), -1) FROM catalog.ducklake_data_file"
@@ -138,6 +141,24 @@ def _leave_nothing(lake: Lake, connection: duckdb.DuckDBPyConnection) -> None:
     with lake.transaction(connection):
         connection.execute(STATISTICS, [[table.name for table in PERSONAL]])
     lake.renew_catalog(connection)
+
+
+async def found_ids(lake: Lake, wanted: Callable[[Kind, str], bool]) -> list[Id]:
+    """The ids that occur in the lake and are wanted, each once."""
+
+    def work(cursor: duckdb.DuckDBPyConnection) -> list[Id]:
+        found: set[Id] = set()
+        for table in PERSONAL:
+            for column, kind in IDENTITY.items():
+                if any(one.name == column for one in table.columns):
+                    result = cursor.execute(
+                        f"SELECT DISTINCT {column} FROM {table.name} WHERE {column} IS NOT NULL"
+                    )
+                    while some := result.fetchmany(AT_ONCE):
+                        found.update(Id(kind, name) for (name,) in some if wanted(kind, name))
+        return sorted(found)
+
+    return await lake.read(work)
 
 
 async def expand(lake: Lake, ids: Iterable[Id], before: Before | None = None) -> list[Id]:
