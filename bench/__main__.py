@@ -19,6 +19,7 @@ BENCHMARKS: dict[str, tuple[list[str], list[str]]] = {
     "http": ([], ["--seconds", "2", "--rounds", "1"]),
     "loader": ([], ["--events", "200000"]),
     "queries": ([], ["--events", "1000000"]),
+    "erase": ([], ["--events", "200000"]),
     "adobe": ([], ["--seconds", "2", "--rounds", "1"]),
     "fold": ([], ["--quick"]),
 }

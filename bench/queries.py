@@ -50,10 +50,11 @@ class Row(NamedTuple):
         return self.lake_s / self.plain_s
 
 
-def fill(lake: Lake, events: int) -> None:
+def fill(lake: Lake, events: int, traffic: Traffic | None = None) -> None:
     """A tenth is loaded from a journal; the rest are further days of the same with other ids."""
     tenth = max(events // 10, 1)
-    asyncio.run(Loader(Kept(list(Traffic().records(tenth))), lake).catch_up(600))
+    records = list((traffic or Traffic()).records(tenth))
+    asyncio.run(Loader(Kept(records), lake).catch_up(600))
     values = ", ".join(
         {
             "occurred_at": "occurred_at + to_days($1)",
