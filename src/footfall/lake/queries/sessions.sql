@@ -51,10 +51,12 @@ counted AS (
         arg_min(device, occurred_at) AS device,
         arg_min(os, occurred_at) AS os,
         arg_min(browser, occurred_at) AS browser,
-        max(occurred_at) AS last_at,
-        -- The types are looked at of the one protocol that ends visits so.
-        max(occurred_at) FILTER (
-            protocol = 'tracardi' AND replace(lower(type), ' ', '-') = 'visit-ended'
+        -- CASE looks at the types of this one protocol only; FILTER takes twice the time.
+        max(
+            CASE
+                WHEN protocol = 'tracardi' AND lower(type) IN ('visit-ended', 'visit ended')
+                THEN occurred_at
+            END
         ) AS visit_ended_at
     FROM seen
     GROUP BY source, protocol, session_id
@@ -116,7 +118,7 @@ SELECT
     browser,
     CASE
         WHEN protocol <> 'tracardi' THEN NULL
-        WHEN visit_ended_at >= last_at THEN 'ended'
+        WHEN visit_ended_at >= ended_at THEN 'ended'
         ELSE 'active'
     END AS status,
     visit,
