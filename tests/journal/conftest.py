@@ -1,6 +1,7 @@
 """Engines for the contract suite.
 
-To run the suite over another engine, add its harness to `ENGINES`.
+To run the suite over another engine, add its harness to `ENGINES`. `directory` is where all its
+files are, if it has any.
 """
 
 import asyncio
@@ -18,6 +19,7 @@ class MemoryEngine:
 
     def __init__(self, directory):
         self.clock = FakeClock()
+        self.directory = directory
         self._journal = MemoryJournal(self.clock)
 
     async def client(self):
@@ -32,6 +34,7 @@ class LocalEngine:
 
     def __init__(self, directory):
         self.clock = FakeClock()
+        self.directory = directory
         self._directory = directory / "journal"
         self._clients = []
         LocalJournal.recover(self._directory)
@@ -59,6 +62,7 @@ class DocumentedEngine:
         names = {"__name__": "documented"}
         exec(compile(code, "docs/adding-an-engine.md", "exec", dont_inherit=True), names)
         self.clock = FakeClock()
+        self.directory = directory
         self._journal = names["TableJournal"](directory / "journal.db", self.clock)
 
     async def client(self):

@@ -84,6 +84,17 @@ async def read_all(journal, start=START, limit_bytes=8 << 20):
         start = batch.next
 
 
+def holding(directory, *texts):
+    """Which of some texts stand in which files below a directory, whatever the files are."""
+    return {
+        (path.name, text)
+        for path in directory.rglob("*")
+        if path.is_file()
+        for text in texts
+        if text in path.read_bytes()
+    }
+
+
 def ids(records):
     """The event ids of records, in order."""
     return [

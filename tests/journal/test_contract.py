@@ -4,7 +4,7 @@ import asyncio
 
 import msgspec
 import pytest
-from journal_units import count, event, failing, ids, look, put, read_all, reject, say
+from journal_units import count, event, failing, holding, ids, look, put, read_all, reject, say
 
 from footfall.journal.contract import Change, More, Outcome, Position, Unit, encode_events
 from footfall.model import Event
@@ -392,6 +392,151 @@ def test_trimming_forgets_what_is_before_and_keeps_the_state(on_engine):
         await journal.transact([say("after")])
         assert ids((await read_all(journal))[0])[-1] == "after"
         assert (await journal.transact([look("early")]))[0].reply == {"early": b"1"}
+
+    on_engine(scenario)
+
+
+async def some_persons(engine, journal):
+    """Forty records, with anna's and bob's states written early and late. Gives the records."""
+    for n in range(40):
+        engine.clock.advance(1)
+        units = [say(f"event-{n:02}")]
+        if n % 10 == 0:
+            units += [put(f"anna-{n}", b"of anna@x.org"), put(f"bob-{n}", b"of bob@x.org")]
+        await journal.transact(units)
+    # An older copy of what is something else by now, and one that takes many pages.
+    await journal.transact(
+        [put("changed", b"once anna@x.org"), put("long", b"-" * 50_000 + b"p17")]
+    )
+    await journal.transact([put("changed", b"now somebody")])
+    return (await read_all(journal))[0]
+
+
+@pytest.mark.parametrize("at", [0, 1, 29, 30, 31, 41, 42])
+def test_erasing_leaves_nothing_before_and_no_value_with_a_text(on_engine, at):
+    async def scenario(engine):
+        journal, other = await engine.client(), await engine.client()
+        records = await some_persons(engine, journal)
+        [span] = await journal.partitions()
+        before = [*(position for position, _ in records), span.end][at]
+        assert (await other.transact([look("anna-0")]))[0].reply
+        assert await other.get(["anna-0"])
+        await journal.trim(before, erased=[b"anna@", b"p17"])
+        for client in (journal, other):
+            [span] = await client.partitions()
+            assert span.first >= before
+            kept, damage = await read_all(client)
+            assert not damage
+            # A tick may stand at the end: where a new segment began.
+            assert [r for r in kept if r[1].events or r[1].changes] == records[at:]
+            keys = ["anna-0", "anna-30", "bob-0", "bob-30", "changed", "long"]
+            left = {"bob-0": b"of bob@x.org", "bob-30": b"of bob@x.org", "changed": b"now somebody"}
+            assert await client.get(keys) == left
+            assert (await client.transact([look(*keys)]))[0].reply == left
+        assert (await other.transact([count("anna-0", "after")]))[0].reply == 1
+        assert await journal.get(["anna-0"]) == {"anna-0": b"1"}
+        assert ids((await read_all(journal))[0])[-1] == "after"
+        return records
+
+    records = on_engine(scenario)
+    assert len(records) == 42
+
+
+def test_what_was_erased_is_in_no_file(on_engine):
+    async def scenario(engine):
+        journal = await engine.client()
+        records = await some_persons(engine, journal)
+        gone = [f"event-{n:02}".encode() for n in range(40)]
+        assert holding(engine.directory, gone[0]) or not any(engine.directory.iterdir())
+        await journal.trim(records[35][0], erased=[b"anna@", b"p17"])
+        assert not holding(engine.directory, *gone[:35])
+        [span] = await journal.partitions()
+        # What stands from there on stays: callers erase at a place behind what is to go.
+        await journal.trim(span.end, erased=[b"anna@", b"p17"])
+        assert not holding(engine.directory, b"anna@", b"p17", b"event-")
+        assert (await journal.get(["bob-0"])) == {"bob-0": b"of bob@x.org"}
+        await journal.transact([say("after"), count("n")])
+        [span] = await journal.partitions()
+        await journal.trim(span.end, erased=())
+        assert not holding(engine.directory, b"after")
+        assert await journal.get(["n"]) == {"n": b"1"}
+        assert [r for r in (await read_all(journal))[0] if r[1].events] == []
+
+    on_engine(scenario)
+
+
+def test_erasing_forgets_expired_keys_too(on_engine):
+    async def scenario(engine):
+        journal = await engine.client()
+        await journal.transact([put("dead", b"expired", engine.clock.now + 1), put("k", b"v")])
+        engine.clock.advance(1)
+        await journal.transact([])
+        [span] = await journal.partitions()
+        await journal.trim(span.end, erased=())
+        assert not holding(engine.directory, b"expired")
+        assert await journal.get(["dead", "k"]) == {"k": b"v"}
+
+    on_engine(scenario)
+
+
+def test_an_empty_text_is_refused_before_anything_goes(on_engine):
+    async def scenario(engine):
+        journal = await engine.client()
+        await journal.transact([say("a"), put("k", b"v")])
+        kept = await read_all(journal)
+        with pytest.raises(ValueError, match="empty"):
+            await journal.trim((await journal.partitions())[0].end, erased=[b"v", b""])
+        assert await read_all(journal) == kept
+        assert await journal.get(["k"]) == {"k": b"v"}
+
+    on_engine(scenario)
+
+
+def test_nothing_acknowledged_is_lost_while_erasing(on_engine):
+    """Decisions see what is erased until it is, and never again after that."""
+
+    async def scenario(engine):
+        journal, other = await engine.client(), await engine.client()
+        await journal.transact([put("bob", b"bob@x.org")])
+        replies, stop = [], False
+
+        def decide(states):
+            number = int(states.get("anna", b"anna 0")[5:]) + 1
+            changes = [Change("anna", b"anna %d" % number, 1 << 60)]
+            return Outcome([event(f"e{len(replies)}")], changes=changes, reply=number)
+
+        async def write():
+            while not stop:
+                results = await journal.transact([Unit(("anna",), decide)])
+                replies.append(results[0].reply)
+                await asyncio.sleep(0)
+
+        async def show():
+            while not stop:
+                assert (await other.get(["bob"])) == {"bob": b"bob@x.org"}
+                [span] = await other.partitions()
+                assert not (await other.read(span.first)).damage
+                await asyncio.sleep(0)
+
+        tasks = [asyncio.ensure_future(write()), asyncio.ensure_future(show())]
+        try:
+            for _ in range(4):
+                await asyncio.sleep(0.05)
+                [span] = await other.partitions()
+                await other.trim(span.end, erased=[b"anna "])
+            await asyncio.sleep(0.05)
+        finally:
+            stop = True
+            await asyncio.gather(*tasks)
+        # Counted up from 1 anew after each erasure, without a gap and never as before.
+        starts = [n for n, reply in enumerate(replies) if reply == 1]
+        assert len(starts) == 5
+        for start, end in zip(starts, [*starts[1:], len(replies)], strict=True):
+            assert replies[start:end] == list(range(1, end - start + 1))
+        assert await journal.get(["anna"]) == {"anna": b"anna %d" % replies[-1]}
+        names = ids((await read_all(other))[0])
+        assert names == [f"e{n}" for n in range(len(replies) - len(names), len(replies))]
+        assert names
 
     on_engine(scenario)
 

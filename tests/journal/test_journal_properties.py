@@ -32,6 +32,7 @@ steps = st.one_of(
     st.tuples(st.just("transact"), st.integers(0, 1), st.lists(units, max_size=4)),
     st.tuples(st.just("advance"), st.integers(-5, 20)),
     st.tuples(st.just("trim"), st.integers(0, 8)),
+    st.tuples(st.just("erase"), st.integers(0, 8), st.binary(min_size=1, max_size=1)),
     st.tuples(st.just("restart"), st.sampled_from(["clean", "tip", "state"])),
 )
 
@@ -67,7 +68,7 @@ class Local:
     def restart(self, lost):
         self.close()
         for path in self._directory.glob(
-            {"clean": "", "tip": "tip", "state": "state.db*"}[lost] or "-"
+            {"clean": "", "tip": "tip", "state": "state*.db*"}[lost] or "-"
         ):
             path.unlink()
         found = LocalJournal.recover(self._directory, files=NoSync())
@@ -124,6 +125,16 @@ async def play(script, directory):
                 if len(records) > arguments[0]:
                     await local.clients[1].trim(records[arguments[0]][0])
                     trimmed += arguments[0]
+            elif what == "erase":
+                at, text = arguments
+                records, _ = await read_all(local.clients[0])
+                if len(records) > at:
+                    end = (await memory.partitions())[0].end.sequence
+                    await memory.transact([])  # the local engine's segment begins with a tick
+                    await memory.trim(Position(0, end - len(records) + at), erased=[text])
+                    await local.clients[1].trim(records[at][0], erased=[text])
+                    assert await same(memory, local) == len(records) - at + 1
+                    trimmed += at
             else:
                 local.restart(arguments[0])
             held = await same(memory, local)

@@ -9,11 +9,10 @@ from faulty_files import IO_ERROR, NO_SPACE, NoSync, Picky, Stalling
 from journal_units import count, ids, look, put, read_all, say
 
 from footfall.errors import JournalFailed, JournalUnavailable
-from footfall.journal.engines import local
+from footfall.journal.engines import keeping, local
 from footfall.journal.engines.local import LocalJournal
-from footfall.journal.engines.recovery import STATE
 from footfall.journal.engines.segments import list_segments
-from footfall.journal.engines.state import State, digest
+from footfall.journal.engines.state import State, digest, state_path
 
 SIZES = {"segment_bytes": 500, "allocate_bytes": 200}
 
@@ -268,7 +267,7 @@ def test_replay_stays_short_without_changes(directory):
         for n in range(30):
             asyncio.run(journal.transact([say(f"e{n}" + "x" * 50)]))
         tip = journal._tip.read()
-    with contextlib.closing(State(directory / STATE)) as state:
+    with contextlib.closing(State(state_path(directory, 0))) as state:
         assert state.applied > tip.base
 
 
@@ -347,7 +346,7 @@ def test_trimming_while_others_write_and_read(directory):
 
 
 def test_expired_keys_are_dropped_in_steps(directory, monkeypatch):
-    monkeypatch.setattr(local, "_EXPIRY_STEP", 7)
+    monkeypatch.setattr(keeping, "_EXPIRY_STEP", 7)
 
     async def scenario(journal):
         now = time.time_ns() // 1000
@@ -359,7 +358,7 @@ def test_expired_keys_are_dropped_in_steps(directory, monkeypatch):
 
     with opened(directory) as journal:
         asyncio.run(scenario(journal))
-    with contextlib.closing(State(directory / STATE)) as state:
+    with contextlib.closing(State(state_path(directory, 0))) as state:
         kept = state._db.execute("SELECT count(*) FROM state").fetchone()[0]
     assert kept == 34
 

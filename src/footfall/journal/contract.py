@@ -166,11 +166,21 @@ class Journal(Protocol):
         """Every partition with what it holds now. Embedded engines have exactly one, 0."""
         ...
 
-    async def trim(self, before: Position) -> None:
+    async def trim(self, before: Position, *, erased: Sequence[bytes] | None = None) -> None:
         """Allow forgetting the records before a position (whole segments; perhaps not all).
 
         The state survives: an engine that rebuilds it from the log keeps what it needs first.
         Also the time to forget expired keys.
+
+        With `erased`, be it empty, it is an order: on return nothing before the position is kept
+        anywhere, nor any value of the state that contains one of these texts, nor an older copy
+        of either; no later decision sees such a value. Records from the position on stay, with
+        what they hold, and what they change goes as well where it contains a text by the time
+        the state is gone through. The position is one of a record or the log's end, and
+        followers have passed it. Commits go on meanwhile.
+
+        Raises `ValueError` for an empty text, `JournalUnavailable` where it could not be done to
+        its end: some of it may be, and a repeat does the rest.
         """
         ...
 

@@ -99,6 +99,14 @@ def decode_record(payload: bytes) -> Record:
     return _records.decode(payload)
 
 
+def erases(texts: Sequence[bytes]) -> Callable[[bytes], bool]:
+    """Whether a state's value contains one of the texts. Raises `ValueError` for an empty one."""
+    if not all(texts):
+        raise ValueError("an empty text is in every value")
+    wanted = tuple(set(texts))
+    return lambda value: any(text in value for text in wanted)
+
+
 def _outcome(unit: Unit, states: _States) -> Outcome:
     keys = unit.keys
     outcome = unit.decide(states.seen(keys) if keys else _NOTHING)

@@ -48,17 +48,19 @@ class Appender:
         self._base = -1
         self._allocated = 0
 
-    def append(self, base: int, end: int, payload: bytes) -> Appended:
+    def append(self, base: int, end: int, payload: bytes, *, roll: bool = False) -> Appended:
         """Write a record at `end` of the segment `base`, or into a new one after a full one.
+
+        With `roll` into a new one anyway; the shared tip has to say so already.
 
         Raises `JournalUnavailable` when nothing of it can become visible, `JournalFailed` when
         it is unknown what was written. It is not durable before `sync`.
         """
         if len(payload) > MAX_PAYLOAD:
             raise JournalUnavailable(f"A group of {len(payload)} bytes is more than a record holds")
-        # By how full the segment is, not by what is to be written: whoever comes after a crash
-        # in the midst of this decides the same way, so the old segment never grows any more.
-        rolls = end - base >= self._segment_bytes
+        # By what all know, not by what is to be written: whoever comes after a crash in the
+        # midst of this decides the same way, so the old segment never grows any more.
+        rolls = roll or end - base >= self._segment_bytes
         try:
             self._open(end if rolls else base, create=rolls)
             start = end + SEGMENT_HEADER if rolls else end

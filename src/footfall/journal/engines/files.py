@@ -55,6 +55,11 @@ class Files:
     def truncate(self, fd: int, size: int) -> None:
         os.ftruncate(fd, size)
 
+    def empty(self, path: Path) -> None:
+        """Give up a file's content, also for those who have it open still."""
+        with contextlib.suppress(FileNotFoundError):
+            os.truncate(path, 0)
+
     def sync(self, fd: int) -> None:
         """Make a file's data durable, and as much of its metadata as reading it needs."""
         if sys.platform == "darwin":

@@ -3,7 +3,8 @@
 Several processes of one machine share it. Whoever holds the directory runs `recover` once;
 then each process opens a `LocalJournal`. This file is the conduct between the parts: the lock,
 the order of a commit, and what a fault leads to. The parts are `segments` and `appender` (the
-log), `state` and `snapshots`, `tip` (what all processes know together), `recovery` and `replay`.
+log), `state` and `snapshots`, `tip` (what all processes know together), `recovery` and `replay`,
+`committer` (the thread that waits) and `keeping` (trimming and erasing).
 
 A commit: lock, decide, append, sync, tip, state, unlock. A process may be killed between any
 two of them: before the tip, its record is overwritten by the next writer; after it, the next
@@ -20,13 +21,10 @@ import asyncio
 import contextlib
 import fcntl
 import os
-import threading
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Any, TypeVar
 
 import msgspec
@@ -45,21 +43,16 @@ from footfall.journal.contract import (
     Unit,
 )
 from footfall.journal.engines.appender import Appended, Appender
+from footfall.journal.engines.committer import Committer
 from footfall.journal.engines.files import Files
+from footfall.journal.engines.keeping import Keeper
 from footfall.journal.engines.known import Known
-from footfall.journal.engines.recovery import LOCK, STATE, TIP, Recovery, exclusive, recover
-from footfall.journal.engines.replay import replay, undecodable
-from footfall.journal.engines.segments import (
-    SEGMENT_HEADER,
-    Segment,
-    Stretch,
-    list_segments,
-    read_log,
-)
-from footfall.journal.engines.snapshots import write_snapshot
-from footfall.journal.engines.state import State, StateDamaged
-from footfall.journal.engines.tip import FAILED, REBUILD, Tip, TipFile
-from footfall.journal.group import decide, decode_record, encode_record, keys_of
+from footfall.journal.engines.recovery import LOCK, TIP, Recovery, exclusive, recover
+from footfall.journal.engines.replay import catch_up, undecodable
+from footfall.journal.engines.segments import SEGMENT_HEADER, Stretch, list_segments, read_log
+from footfall.journal.engines.state import State, StateDamaged, state_path
+from footfall.journal.engines.tip import FAILED, FAILED_REASON, REBUILD, ROLL, Tip, TipFile
+from footfall.journal.group import decide, decode_record, encode_record, erases, keys_of
 from footfall.model import Micros
 
 T = TypeVar("T")
@@ -69,10 +62,6 @@ ALLOCATE_BYTES = 4 << 20
 NEARLY_FULL_BYTES = 16 << 20
 STALLED_SECONDS = 1.0
 """A commit that has been waiting for the disk or the lock for longer makes `health` say so."""
-
-_EXPIRY_STEP = 2000
-
-_Job = tuple[Callable[[Any], Any], Any, asyncio.AbstractEventLoop, "asyncio.Future[Any]"]
 
 
 class LocalJournal:
@@ -92,7 +81,6 @@ class LocalJournal:
         self._clock = clock
         self._files = files or Files()
         self._appender = Appender(directory, self._files, segment_bytes, allocate_bytes)
-        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._waiting: tuple[str, float] | None = None
         self._newest: asyncio.Future[None] | None = None
         """Done when this process' newest use of the lock is."""
@@ -111,15 +99,15 @@ class LocalJournal:
         try:
             self._tip = TipFile(self._directory / TIP)
             self._lock_fd = os.open(self._directory / LOCK, os.O_RDWR | os.O_CLOEXEC)
-            self._state = State(self._directory / STATE)
-            self._shown = State(self._directory / STATE)
+            self._state_number, self._state = self._current_state()
+            self._shown_number, self._shown = self._current_state()
             self._known = Known(self._state.stored)
         except (OSError, StateDamaged) as fault:
             raise JournalFailed(f"{self._directory} has not been recovered: {fault}") from fault
-        self._committer = threading.Thread(target=self._serve, name="journal", daemon=True)
+        self._committer = Committer()
+        self._keeping = Keeper(self._directory, self._files, self._tip)
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="journal-read")
         self._keeper = ThreadPoolExecutor(1, thread_name_prefix="journal-keep")
-        self._committer.start()
         self._open = True
 
     def close(self) -> None:
@@ -130,8 +118,9 @@ class LocalJournal:
         if not self._open:
             return
         self._open = False
-        self._jobs.put(None)
-        self._committer.join()
+        self._committer.close()
+        # Else what the keeper has begun would wait for it.
+        fcntl.flock(self._lock_fd, fcntl.LOCK_UN)
         self._reader.shutdown()
         self._keeper.shutdown()
         self._appender.close()
@@ -157,8 +146,13 @@ class LocalJournal:
     async def partitions(self) -> Sequence[Span]:
         return await self._in(self._reader, self._partitions)
 
-    async def trim(self, before: Position) -> None:
-        await self._in(self._keeper, self._trim, before)
+    async def trim(self, before: Position, *, erased: Sequence[bytes] | None = None) -> None:
+        if erased is None:
+            await self._in(self._keeper, self._keeping.trim, before.sequence)
+            return
+        erases(erased)  # before anything is done: whether they can be
+        await self._roll()
+        await self._in(self._keeper, self._keeping.erase, before.sequence, erased)
 
     async def lease(self, name: str, holder: str, seconds: float) -> bool:
         self._require_open()
@@ -172,7 +166,7 @@ class LocalJournal:
             return Health(ok=False, reason="the journal is closed")
         tip = self._tip.peek()
         if tip is None or tip.failed:
-            return Health(ok=False, reason=_FAILED)
+            return Health(ok=False, reason=FAILED_REASON)
         waiting = self._waiting
         if waiting is not None and time.monotonic() - waiting[1] > STALLED_SECONDS:
             seconds = time.monotonic() - waiting[1]
@@ -184,22 +178,6 @@ class LocalJournal:
 
     # Threads.
 
-    async def _on_committer(self, work: Callable[[Any], T], argument: Any) -> T:
-        """Run on the one thread that commits, in the order of the calls.
-
-        Whoever is cancelled meanwhile still waits for the end of it: the thread works on what
-        the lock protects.
-        """
-        self._require_open()
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[T] = loop.create_future()
-        self._jobs.put((work, argument, loop, future))
-        try:
-            return await asyncio.shield(future)
-        except asyncio.CancelledError:
-            await asyncio.wait([future])
-            raise
-
     async def _in(self, pool: ThreadPoolExecutor, work: Callable[..., T], *arguments: Any) -> T:
         self._require_open()
         return await asyncio.get_running_loop().run_in_executor(pool, work, *arguments)
@@ -208,18 +186,6 @@ class LocalJournal:
         if not self._open:
             raise JournalUnavailable("The journal is closed")
 
-    def _serve(self) -> None:
-        while (job := self._jobs.get()) is not None:
-            work, argument, loop, future = job
-            result, fault = None, None
-            try:
-                result = work(argument)
-            except BaseException as raised:  # noqa: BLE001 - it belongs to whoever waits
-                fault = raised
-            # A loop that was closed in between waits for nothing any more.
-            with contextlib.suppress(RuntimeError):
-                loop.call_soon_threadsafe(_give, future, result, fault)
-
     # Committing, on the event loop.
 
     async def _transact(self, units: Sequence[Unit | Outcome]) -> Sequence[Outcome | Exception]:
@@ -227,16 +193,30 @@ class LocalJournal:
             tip = found
             now = max(self._clock(), tip.last_at)
             if tip.applied < tip.changes_end and keys_of(units):
-                tip = await self._on_committer(self._catch_up_state, tip)
+                tip = await self._committer.run(self._catch_up, tip)
+                self._require_open()
             changes_end = tip.changes_end
             decided = decide(units, lambda keys: self._known.load(keys, now, changes_end), now)
             if decided.writes or not units:
                 record = Record(now, decided.events, decided.rejects, decided.changes)
-                appended = self._appender.append(tip.base, tip.end, encode_record(record))
-                await self._on_committer(self._settle, (tip, record, appended))
+                appended = await self._append(tip, record)
                 if record.changes:
                     self._known.change(record.changes, tip.changes_end, appended.end)
             return decided.results
+
+    async def _roll(self) -> None:
+        """Begin a new segment now, with a tick."""
+        async with self._locked() as found:
+            tip = found._replace(flags=found.flags | ROLL)
+            self._tip.write(tip)
+            await self._append(tip, Record(max(self._clock(), tip.last_at)))
+
+    async def _append(self, tip: Tip, record: Record) -> Appended:
+        self._require_open()
+        payload = encode_record(record)
+        appended = self._appender.append(tip.base, tip.end, payload, roll=tip.rolls)
+        await self._committer.run(self._settle, (tip, record, appended))
+        return appended
 
     @contextlib.asynccontextmanager
     async def _locked(self) -> AsyncIterator[Tip]:
@@ -251,14 +231,18 @@ class LocalJournal:
                 await asyncio.wait([before])
             self._require_open()
             if not self._try_lock():
-                await self._on_committer(self._wait_for_lock, None)
+                await self._committer.run(self._wait_for_lock, None)
             try:
-                yield self._sound_tip()
+                tip = self._tip.sound()
+                if tip.state != self._state_number:
+                    await self._committer.run(self._change_state, tip)
+                    self._require_open()
+                yield tip
             except JournalFailed:
-                self._fail(FAILED)
+                self._tip.fail(FAILED)
                 raise
             except StateDamaged as fault:
-                self._fail(FAILED | REBUILD)
+                self._tip.fail(FAILED | REBUILD)
                 raise JournalFailed(f"The state is damaged: {fault}") from fault
             finally:
                 if self._open:  # else closing has let go of the lock
@@ -295,6 +279,7 @@ class LocalJournal:
             end=appended.end,
             base=appended.base,
             last_at=record.at,
+            flags=tip.flags & ~ROLL,
             changes_end=appended.end if changed else tip.changes_end,
         )
         self._tip.write(known)
@@ -310,40 +295,46 @@ class LocalJournal:
             return
         self._tip.write(known._replace(applied=appended.end))
 
-    def _catch_up_state(self, tip: Tip) -> Tip:
-        return self._catch_up(self._state, tip)
+    def _catch_up(self, tip: Tip) -> Tip:
+        return catch_up(self._files, self._directory, self._state, self._tip, tip)
 
-    def _catch_up(self, state: State, tip: Tip) -> Tip:
-        """Apply what a process that was killed, or had no space, left out. Under the lock."""
-        if tip.applied >= tip.changes_end:
-            return tip
-        replay(self._files, self._directory, state, tip.end)
-        tip = tip._replace(applied=tip.end)
-        self._tip.write(tip)
-        return tip
+    def _change_state(self, tip: Tip) -> None:
+        """An erasure has put another state in the place of ours."""
+        state = State(state_path(self._directory, tip.state))
+        self._state.close()
+        self._state, self._state_number = state, tip.state
+        self._known = Known(state.stored)
 
-    def _sound_tip(self) -> Tip:
-        tip = self._tip.read()
-        if tip.failed:
-            raise JournalFailed(_FAILED)
-        return tip
-
-    def _fail(self, flags: int) -> None:
-        """Let no process take anything more. Under the lock."""
-        tip = self._tip.peek()
-        if tip is not None and tip.flags | flags != tip.flags:
-            self._tip.write(tip._replace(flags=tip.flags | flags))
+    def _current_state(self) -> tuple[int, State]:
+        """The state that is in use and its number, where nobody may hold the lock."""
+        while True:
+            number = self._tip.read().state
+            try:
+                return number, State(state_path(self._directory, number))
+            except (StateDamaged, JournalUnavailable):
+                if self._tip.read().state == number:
+                    raise
 
     # Reading, on the reader's thread.
 
     def _get(self, keys: Sequence[str]) -> States:
-        now = max(self._clock(), self._tip.read().last_at)
-        try:
-            return self._shown.load(keys, now)
-        except StateDamaged as fault:
-            with exclusive(self._directory / LOCK):
-                self._fail(FAILED | REBUILD)
-            raise JournalFailed(f"The state is damaged: {fault}") from fault
+        while True:
+            tip = self._tip.read()
+            try:
+                if tip.state != self._shown_number:
+                    self._shown.close()
+                    self._shown_number, self._shown = self._current_state()
+                found = self._shown.load(keys, max(self._clock(), tip.last_at))
+            except (StateDamaged, JournalUnavailable) as fault:
+                if self._tip.read().state != tip.state:
+                    continue  # it was taken away while we read
+                if isinstance(fault, JournalUnavailable):
+                    raise
+                with exclusive(self._directory / LOCK):
+                    self._tip.fail(FAILED | REBUILD)
+                raise JournalFailed(f"The state is damaged: {fault}") from fault
+            if self._tip.read().state == tip.state:
+                return found
 
     def _read(self, start: Position, limit_bytes: int) -> Batch:
         stretch = self._stretch(start.sequence, limit_bytes)
@@ -364,72 +355,15 @@ class LocalJournal:
             end = self._tip.read().end
             segments = list_segments(self._files, self._directory)
             try:
-                return read_log(self._files, segments, start, end, limit_bytes)
+                stretch = read_log(self._files, segments, start, end, limit_bytes)
             except FileNotFoundError:
                 # Trimmed between listing and opening; the list is shorter now.
                 continue
+            # What was trimmed while it was read ended early: that is no damage.
+            if not stretch.gaps or list_segments(self._files, self._directory) == segments:
+                return stretch
 
     def _partitions(self) -> Sequence[Span]:
         end = self._tip.read().end
         first = list_segments(self._files, self._directory)[0].base + SEGMENT_HEADER
         return (Span(0, Position(0, first), Position(0, end)),)
-
-    # Keeping, on the keeper's thread.
-
-    def _trim(self, before: Position) -> None:
-        with contextlib.closing(State(self._directory / STATE)) as state:
-            try:
-                self._trim_log(state, before.sequence)
-                self._drop_expired(state)
-            except StateDamaged as fault:
-                with exclusive(self._directory / LOCK):
-                    self._fail(FAILED | REBUILD)
-                raise JournalFailed(f"The state is damaged: {fault}") from fault
-
-    def _trim_log(self, state: State, before: int) -> None:
-        tip = self._sound_tip()
-        segments = list_segments(self._files, self._directory)
-        gone = _below(segments, min(before, tip.base))
-        if not gone:
-            return
-        with exclusive(self._directory / LOCK):
-            tip = self._catch_up(state, self._sound_tip())
-            state.apply((), tip.end)
-            self._tip.write(tip._replace(applied=tip.end))
-        # The copy is read in full before a byte of the log goes.
-        snapshot = write_snapshot(self._files, self._directory, state)
-        for segment in _below(segments, min(before, tip.base, snapshot.applied)):
-            self._files.unlink(segment.path)
-            self._files.sync_directory(self._directory)
-
-    def _drop_expired(self, state: State) -> None:
-        """In steps, so that nobody waits for the lock for long.
-
-        By the time of the log, not the clock: no later decision can see an earlier time.
-        """
-        now, after = self._tip.read().last_at, b""
-        while True:
-            dead, following = state.expired(after, now, _EXPIRY_STEP)
-            if dead:
-                with exclusive(self._directory / LOCK):
-                    state.drop(dead, now)
-            if following is None:
-                return
-            after = following
-
-
-_FAILED = "a sync failed or the state is damaged; nothing is taken until a restart has verified it"
-
-
-def _below(segments: Sequence[Segment], before: int) -> list[Segment]:
-    """The segments that end at or before a sequence; never the last."""
-    return [segment for segment, following in pairwise(segments) if following.base <= before]
-
-
-def _give(future: asyncio.Future[Any], result: Any, fault: BaseException | None) -> None:
-    if future.done():
-        return  # whoever waited was cancelled
-    if fault is not None:
-        future.set_exception(fault)
-    else:
-        future.set_result(result)

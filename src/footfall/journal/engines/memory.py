@@ -20,7 +20,7 @@ from footfall.journal.contract import (
     States,
     Unit,
 )
-from footfall.journal.group import decide, encode_record
+from footfall.journal.group import decide, encode_record, erases
 from footfall.model import Micros
 
 
@@ -66,13 +66,17 @@ class MemoryJournal:
             end = self._first + len(self._records)
             return (Span(0, Position(0, self._first), Position(0, end)),)
 
-    async def trim(self, before: Position) -> None:
+    async def trim(self, before: Position, *, erased: Sequence[bytes] | None = None) -> None:
+        goes = erases(erased or ())
         with self._lock:
             gone = min(max(before.sequence - self._first, 0), len(self._records))
             del self._records[:gone]
             self._first += gone
-            for key in [k for k, (_, end) in self._state.items() if end <= self._last_at]:
-                del self._state[key]
+            self._state = {
+                key: (value, expires_at)
+                for key, (value, expires_at) in self._state.items()
+                if expires_at > self._last_at and not goes(value)
+            }
 
     async def lease(self, name: str, holder: str, seconds: float) -> bool:
         with self._lock:

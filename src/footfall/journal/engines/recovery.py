@@ -34,12 +34,19 @@ from footfall.journal.engines.segments import (
     segment_name,
 )
 from footfall.journal.engines.snapshots import list_snapshots, restore_snapshot
-from footfall.journal.engines.state import State, StateDamaged
+from footfall.journal.engines.state import (
+    State,
+    StateDamaged,
+    newest_state,
+    remove_other_states,
+    remove_state,
+    state_path,
+)
 from footfall.journal.engines.tip import REBUILD, Tip, TipFile
 from footfall.journal.group import decode_record
 from footfall.model import Micros
 
-LOCK, TIP, STATE = "lock", "tip", "state.db"
+LOCK, KEEPER, TIP = "lock", "keeper.lock", "tip"
 
 
 class Recovery(NamedTuple):
@@ -111,8 +118,11 @@ def _tip(directory: Path) -> contextlib.closing[TipFile]:
 
 def _recover(directory: Path, files: Files, tip_file: TipFile) -> Recovery:
     before = tip_file.peek()
-    _remove_drafts(files, directory)
-    state, why = _open_state(directory, before)
+    remove_drafts(files, directory)
+    number = newest_state(files.names(directory))
+    remove_other_states(files, directory, number)
+    path = state_path(directory, number)
+    state, why = _open_state(path, before)
     try:
         log = settle_log(directory, files, before, _known_end(files, directory, before, state))
         first = list_segments(files, directory)[0].base
@@ -122,7 +132,7 @@ def _recover(directory: Path, files: Files, tip_file: TipFile) -> Recovery:
             state = None
         gaps = list(log.gaps)
         if state is None:
-            state, missing = _rebuild(directory, files, first)
+            state, missing = _rebuild(directory, files, path, first)
             gaps.extend(missing)
             fresh = log.end == SEGMENT_HEADER and not gaps
             why = None if fresh else why
@@ -131,7 +141,7 @@ def _recover(directory: Path, files: Files, tip_file: TipFile) -> Recovery:
         if state is not None:
             state.close()
     last_at = max(log.last_at, before.last_at if before else 0)
-    tip_file.write(Tip(log.end, log.base, log.end, log.end, last_at))
+    tip_file.write(Tip(log.end, log.base, log.end, log.end, last_at, state=number))
     damage = tuple(
         Damage(Position(0, gap.start), Position(0, gap.end), gap.reason)
         for gap in sorted(set(gaps))
@@ -139,19 +149,19 @@ def _recover(directory: Path, files: Files, tip_file: TipFile) -> Recovery:
     return Recovery(Position(0, log.end), log.cut_bytes, log.torn, damage, why)
 
 
-def _remove_drafts(files: Files, directory: Path) -> None:
+def remove_drafts(files: Files, directory: Path) -> None:
     """Files that a crash left half-written under another name than their final one."""
     for name in files.names(directory):
         if name.endswith((".tmp", ".tmp-wal", ".tmp-shm", ".tmp-journal")):
             files.unlink(directory / name)
 
 
-def _open_state(directory: Path, tip: Tip | None) -> tuple[State | None, str | None]:
+def _open_state(path: Path, tip: Tip | None) -> tuple[State | None, str | None]:
     """The state where it is sound; else why it is not."""
     if tip is not None and tip.flags & REBUILD:
         return None, "it was found damaged while the journal was running"
     try:
-        state = State(directory / STATE)
+        state = State(path)
     except (StateDamaged, JournalUnavailable) as fault:
         return None, str(fault)
     try:
@@ -177,11 +187,9 @@ def _known_end(files: Files, directory: Path, tip: Tip | None, state: State | No
     )
 
 
-def _rebuild(directory: Path, files: Files, first: int) -> tuple[State, Sequence[Gap]]:
+def _rebuild(directory: Path, files: Files, path: Path, first: int) -> tuple[State, Sequence[Gap]]:
     """An older state from the newest whole snapshot, or an empty one; the log does the rest."""
-    path = directory / STATE
-    for suffix in ("", "-wal", "-shm"):
-        files.unlink(path.with_name(path.name + suffix))
+    remove_state(files, path)
     for snapshot in list_snapshots(files, directory):
         try:
             restore_snapshot(files, snapshot, path)

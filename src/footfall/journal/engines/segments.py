@@ -199,12 +199,16 @@ def read_log(
     while at < end and (taken < limit_bytes or not stretch.payloads):
         index = bisect_right(bases, at) - 1
         stop = bases[index + 1] if index + 1 < len(bases) else end
-        with SegmentReader(files, segments[index], stop) as reader:
+        # One record may end behind the next segment's header: a segment that was cut in its midst
+        # stands where the old one still has the record before (`cutting.py`).
+        with SegmentReader(files, segments[index], min(stop + SEGMENT_HEADER, end)) as reader:
             at = _skip_header(reader, at, stretch.gaps)
             for item in reader.payloads(at, min(limit_bytes, 8 << 20)):
                 at = item[1]
                 if isinstance(item, Gap):
-                    stretch.gaps.append(item)
+                    at = min(item.end, stop)
+                    if item.start < stop:
+                        stretch.gaps.append(item._replace(end=at))
                     continue
                 stretch.payloads.append(item)
                 taken += item[1] - item[0]

@@ -9,6 +9,7 @@ own busy handler, which is slow and unfair, never has to arbitrate.
 from __future__ import annotations
 
 import contextlib
+import re
 import sqlite3
 import struct
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,9 +21,12 @@ from google_crc32c import value as crc32c
 
 from footfall.errors import JournalUnavailable
 from footfall.journal.contract import Change
+from footfall.journal.engines.files import Files
 from footfall.model import Micros
 
 SCHEMA = 1
+_SUFFIXES = ("", "-wal", "-shm")
+_NAME = re.compile(r"state(?:-([1-9]\d*))?\.db(-wal|-shm)?")
 _APPLICATION = 0x46464A53
 
 _CREATE = f"""
@@ -77,6 +81,38 @@ class StateDamaged(Exception):  # noqa: N818 - a finding; the engine decides wha
     """The file is not what was written to it. It has to be built anew."""
 
 
+def state_path(directory: Path, number: int) -> Path:
+    """The state's file: `state.db` at first, and another after each erasure."""
+    return directory / (f"state-{number}.db" if number else "state.db")
+
+
+def newest_state(names: Iterable[str]) -> int:
+    """The number of the newest state among a directory's names; 0 where there is none."""
+    found = (match for match in map(_NAME.fullmatch, names) if match and not match[2])
+    return max((int(match[1] or 0) for match in found), default=0)
+
+
+def remove_state(files: Files, path: Path) -> None:
+    """Delete a state's file and those beside it; who still has it open must not need it.
+
+    They are emptied: their content goes now, and not when the last one closes them. Not what
+    SQLite maps, which holds nothing of it.
+    """
+    for suffix in _SUFFIXES:
+        beside = path.with_name(path.name + suffix)
+        if suffix != "-shm":
+            files.empty(beside)
+        files.unlink(beside)
+
+
+def remove_other_states(files: Files, directory: Path, number: int) -> None:
+    """Delete every state but one: those before an erasure, or of one that was cut short."""
+    names = files.names(directory)
+    found = {int(m[1] or 0) for m in map(_NAME.fullmatch, names) if m}
+    for other in found - {number}:
+        remove_state(files, state_path(directory, other))
+
+
 class State:
     """One connection to the state file. Not for two threads at once."""
 
@@ -84,9 +120,11 @@ class State:
         """Raises `StateDamaged` where the file is none of ours, or of another schema."""
         if not create and not path.exists():
             raise StateDamaged("there is no state file")
-        with _Faults():
+        # Not created by chance where another process takes the file away just now.
+        where = f"{path.absolute().as_uri()}?mode={'rwc' if create else 'rw'}"
+        with Faults():
             self._db = sqlite3.connect(
-                path, isolation_level=None, check_same_thread=False, timeout=10
+                where, uri=True, isolation_level=None, check_same_thread=False, timeout=10
             )
         try:
             self._prepare(create=create)
@@ -100,7 +138,7 @@ class State:
     @property
     def applied(self) -> int:
         """Up to which sequence the changes of the log are in here."""
-        with _Faults():
+        with Faults():
             row = self._db.execute("SELECT applied, crc FROM position WHERE id = 1").fetchone()
         if row is None:
             return 0
@@ -119,7 +157,7 @@ class State:
         wanted = {digest(key): key for key in keys}
         digests = list(wanted)
         found: dict[str, tuple[bytes, Micros]] = {}
-        with _Faults():
+        with Faults():
             while digests:
                 width = next((w for w in _WIDTHS if w >= len(digests)), _WIDTHS[-1])
                 some, digests = digests[:width], digests[width:]
@@ -161,7 +199,7 @@ class State:
 
     def expired(self, after: bytes, now: Micros, rows: int) -> tuple[list[bytes], bytes | None]:
         """The expired keys among the next `rows`, and where to go on; None at the end."""
-        with _Faults():
+        with Faults():
             seen = self._db.execute(
                 "SELECT key, expires_at FROM state WHERE key > ? ORDER BY key LIMIT ?",
                 (after, rows),
@@ -178,12 +216,12 @@ class State:
 
     def copy_to(self, path: Path) -> None:
         """Write the whole file anew to a path that does not exist; writers are not held up."""
-        with _Faults():
+        with Faults():
             self._db.execute("VACUUM INTO ?", (str(path),))
 
     def verify(self) -> None:
         """Read everything. Raises `StateDamaged`; takes a second or two per million keys."""
-        with _Faults():
+        with Faults():
             found = self._db.execute("PRAGMA quick_check(1)").fetchone()
             if found is None or found[0] != "ok":
                 raise StateDamaged(f"SQLite finds: {found and found[0]}")
@@ -194,9 +232,11 @@ class State:
             _ = self.applied
 
     def _prepare(self, *, create: bool) -> None:
-        with _Faults():
+        with Faults():
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = NORMAL")
+            # Whoever has an old file open when it is emptied must meet its end as an error.
+            self._db.execute("PRAGMA mmap_size = 0")
             # 16 MiB: a checkpoint costs two syncs under the journal's lock.
             self._db.execute("PRAGMA wal_autocheckpoint = 4096")
             if create:
@@ -208,7 +248,7 @@ class State:
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
-        with _Faults():
+        with Faults():
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield
@@ -218,7 +258,7 @@ class State:
                     self._db.execute("ROLLBACK")
 
 
-class _Faults:
+class Faults:
     """Translates what SQLite raises: for now or for good."""
 
     def __enter__(self) -> None:

@@ -21,6 +21,8 @@ from footfall.errors import JournalFailed
 from footfall.model import Micros
 
 _SLOT = struct.Struct("<QQQQQQI")
+_NUMBERS = 5
+"""Those of `Tip` that have a place of their own; flags and the state's number share the last."""
 _CRC = struct.Struct("<I")
 _SLOT_BYTES = _SLOT.size + _CRC.size
 _SIZE = 4096
@@ -30,6 +32,15 @@ FAILED = 1
 """A sync failed, or the log could not be written: nothing is taken until recovery has run."""
 REBUILD = 2
 """The state is damaged; recovery builds it anew."""
+ROLL = 4
+"""The next record begins a new segment. Said before its file is created: whoever is killed after
+that leaves a file that the next one, whatever process it is, creates again."""
+
+_FLAG_BITS = 8
+
+FAILED_REASON = (
+    "a sync failed or the state is damaged; nothing is taken until a restart has verified it"
+)
 
 
 class Tip(NamedTuple):
@@ -46,10 +57,16 @@ class Tip(NamedTuple):
     last_at: Micros
     """`Record.at` of the last record."""
     flags: int = 0
+    state: int = 0
+    """The number of the state's file: an erasure puts a new one in its place. Below 2²⁴."""
 
     @property
     def failed(self) -> bool:
         return bool(self.flags & FAILED)
+
+    @property
+    def rolls(self) -> bool:
+        return bool(self.flags & ROLL)
 
 
 class TipFile:
@@ -82,6 +99,13 @@ class TipFile:
                 time.sleep(0.001)
         raise JournalFailed("The journal has not been recovered: its tip file holds nothing")
 
+    def sound(self) -> Tip:
+        """The newest whole slot, where a commit may follow it. Raises `JournalFailed`."""
+        tip = self.read()
+        if tip.failed:
+            raise JournalFailed(FAILED_REASON)
+        return tip
+
     def peek(self) -> Tip | None:
         """What a recovery finds: the newest whole slot, or None."""
         counter, tip = self._newest()
@@ -90,9 +114,15 @@ class TipFile:
     def write(self, tip: Tip) -> None:
         """Make a new moment known. Under the journal's lock."""
         counter = self._newest()[0] + 1
-        packed = _SLOT.pack(counter, *tip)
+        packed = _SLOT.pack(counter, *tip[:_NUMBERS], tip.flags | tip.state << _FLAG_BITS)
         place = _PLACES[counter % 2]
         self._map[place : place + _SLOT_BYTES] = packed + _CRC.pack(value(packed))
+
+    def fail(self, flags: int) -> None:
+        """Let no process take anything more. Under the journal's lock."""
+        tip = self.peek()
+        if tip is not None and tip.flags | flags != tip.flags:
+            self.write(tip._replace(flags=tip.flags | flags))
 
     def _newest(self) -> tuple[int, Tip]:
         slots = [self._map[place : place + _SLOT_BYTES] for place in _PLACES]
@@ -105,11 +135,12 @@ class TipFile:
 
 
 def _newest_of(slots: list[bytes]) -> tuple[int, Tip]:
-    newest, fields = 0, (0, 0, 0, 0, 0, 0)
+    newest, numbers, last = 0, (0,) * _NUMBERS, 0
     for slot in slots:
         packed = slot[: _SLOT.size]
         (crc,) = _CRC.unpack_from(slot, _SLOT.size)
-        counter, *rest = _SLOT.unpack(packed)
+        counter, *rest, other = _SLOT.unpack(packed)
         if counter > newest and value(packed) == crc:
-            newest, fields = counter, tuple(rest)
-    return newest, Tip(*fields)
+            newest, numbers, last = counter, tuple(rest), other
+    flags, state = last & (1 << _FLAG_BITS) - 1, last >> _FLAG_BITS
+    return newest, Tip._make((*numbers, flags, state))
