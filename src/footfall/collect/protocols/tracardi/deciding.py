@@ -136,11 +136,16 @@ class _Decision:
         dropped = not self._events  # crawlers, where the source keeps nothing of them
         new = [] if dropped else self._new_events()
         person = identify(sent.who, self._look)
-        if not new:
-            return Outcome(reply=self._reply(None if person.is_new else person.profile, ()))
+        counted = _is_counted(person)
         self._profile = person.profile
         self._is_new = person.is_new
-        counted = _is_counted(person)
+        if not new:
+            # What is told must stay true, and that is all: nobody comes into being by a repeat.
+            if dropped or person.is_new:
+                self._profile = person.profile if counted else None
+            else:
+                self._keep_session(person, visited=counted)
+            return Outcome((), (), tuple(self._changes), self._reply(self._profile, ()))
         self._due = person.profile is not None and sent.who.save_profile and not counted
         told = [self._tell(index) for index in new]
         lines = self._lines(new, told)
