@@ -13,6 +13,7 @@ import re
 import shutil
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,9 @@ from footfall.journal.contract import Journal, Position, Record, Span
 from footfall.lake.backup import backup
 from footfall.lake.lake import Lake
 from footfall.lake.loader import Loader
-from footfall.lake.query import export
+from footfall.lake.query import export as export_result
+from footfall.privacy.erasing import Eraser
+from footfall.privacy.people import People
 from footfall.project.runner import MediaRunner
 from footfall.settings import Settings
 
@@ -60,6 +63,7 @@ class LocalService:
         loader: Loader,
         media: MediaRunner,
         settings: Settings,
+        eraser: Eraser,
         addresses: Mapping[str, str] | None = None,
     ) -> None:
         self._data = data
@@ -71,13 +75,15 @@ class LocalService:
         self.sources = settings.sources
         """Replaced whole on reload."""
         self._addresses = addresses
+        self.people = People(eraser, lake, self._refresh_all)
+        """What is asked about people; the worker has it go on with what was broken off."""
         self._started = time.time()
 
     async def query(self, sql: str, fmt: str) -> AsyncIterator[bytes]:
         """One SELECT over everything that was acknowledged before it was asked."""
         await self.refresh(sql)
         seconds = self._settings.server.query_seconds
-        async with export(self._lake, sql, seconds=seconds, fmt=fmt) as pieces:
+        async with export_result(self._lake, sql, seconds=seconds, fmt=fmt) as pieces:
             async for piece in pieces:
                 yield piece
 
@@ -167,8 +173,34 @@ class LocalService:
 
     async def backup(self, destination: str) -> AsyncIterator[Mapping[str, Any]]:
         """A consistent copy of lake and journal; loading goes on meanwhile."""
-        async for step in backup(self._lake, self._data.journal, Path(destination)):
+        path = Path(destination)
+        begin = partial(backup, self._lake, self._data.journal, path)
+        async for step in self.people.backup(path, begin):
             yield step._asdict()
+
+    async def forget(
+        self,
+        people: Sequence[Mapping[str, str]],
+        source: str | None = None,
+        *,
+        resume: bool = False,
+        audit: str | None = None,
+    ) -> AsyncIterator[Mapping[str, Any]]:
+        """Erase people, step by step."""
+        steps = self.people.forget(people, source, resume=resume, repeated=audit)
+        async for step in steps:
+            yield step
+
+    async def export(
+        self, people: Sequence[Mapping[str, str]], source: str | None = None
+    ) -> AsyncIterator[Mapping[str, Any]]:
+        """Everything that is kept about people, a document for each."""
+        async for item in self.people.export(people, source):
+            yield item
+
+    async def _refresh_all(self) -> None:
+        await self._load_all()
+        await self._show_media()
 
 
 def _place(span: Span, start: str) -> Position:

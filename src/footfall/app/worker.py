@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,13 @@ from typing import Any
 import structlog
 
 from footfall.app.child import Process, background, on_signals
+from footfall.app.erasing import keys
 from footfall.collect.protocols.adobe.settings import Adobe
 from footfall.console.server import serve_console
 from footfall.control.server import serving
 from footfall.data import DataDirectory
 from footfall.errors import FootfallError, JournalFailed, JournalUnavailable
+from footfall.journal.clock import system_clock
 from footfall.journal.engines.local import LocalJournal
 from footfall.lake.backup import restore as restore_backup
 from footfall.lake.lake import Lake
@@ -32,12 +34,13 @@ from footfall.metrics import (
     MEDIA_STRAYS,
 )
 from footfall.model import Micros
+from footfall.privacy.erasing import Eraser
 from footfall.project.checkpoints import Checkpoints
 from footfall.project.media import VERSION
 from footfall.project.media_session import Limits
 from footfall.project.runner import MediaRunner
 from footfall.service import LocalService
-from footfall.settings import Media, Settings
+from footfall.settings import Media, Settings, Source
 from footfall.supervisor import JOURNAL_FAILED
 
 log = structlog.get_logger("footfall")
@@ -60,6 +63,7 @@ async def worker(process: Process) -> int:
             loader=loader,
             media=media,
             settings=settings,
+            eraser=_eraser(process.data, journal, lake, loader, media, lambda: service.sources),
             addresses=process.addresses,
         )
         maintenance = Maintenance(
@@ -88,6 +92,7 @@ async def worker(process: Process) -> int:
             lambda: loader.follow(stop),
             lambda: media.follow(stop),
             lambda: maintenance.follow(stop),
+            lambda: service.people.go_on(stop),
             console,
         )
         async with (
@@ -162,6 +167,25 @@ async def _opened(
         await asyncio.to_thread(journal.close)
 
 
+def _eraser(  # noqa: PLR0917 - everything that was opened
+    data: DataDirectory,
+    journal: LocalJournal,
+    lake: Lake,
+    loader: Loader,
+    media: MediaRunner,
+    sources: Callable[[], Sequence[Source]],
+) -> Eraser:
+    return Eraser(
+        data=data,
+        journal=journal,
+        lake=lake,
+        loader=loader,
+        media=media,
+        keys=lambda erasure: keys(sources(), erasure),
+        now=system_clock,
+    )
+
+
 def _remembered(settings: Settings, source: str) -> Micros:
     """How long a source's closed media sessions are remembered."""
     days = next((one.of(Adobe) for one in settings.sources if one.id == source), Adobe())
@@ -192,7 +216,13 @@ async def open_service(settings: Settings) -> AsyncIterator[LocalService]:
         await media.catch_up(OFFLINE_SECONDS)
         try:
             yield LocalService(
-                data=data, journal=journal, lake=lake, loader=loader, media=media, settings=settings
+                data=data,
+                journal=journal,
+                lake=lake,
+                loader=loader,
+                media=media,
+                settings=settings,
+                eraser=_eraser(data, journal, lake, loader, media, lambda: settings.sources),
             )
         finally:
             await media.close()

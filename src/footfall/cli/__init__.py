@@ -4,6 +4,7 @@
 ``serve``          footfall serve
 ``settings``       footfall check, footfall source new
 ``asking``         footfall query, tail, session, status: asked of the server, else done here
+``erasing``        footfall forget, export
 ``keeping``        footfall backup, restore
 ``replaying``      footfall replay
 ``output``         tables and progress, on a terminal and in a pipe
@@ -35,6 +36,8 @@ COMMANDS: Mapping[str, str] = {
     "tail": "asking",
     "session": "asking",
     "status": "asking",
+    "forget": "erasing",
+    "export": "erasing",
     "backup": "keeping",
     "restore": "keeping",
     "replay": "replaying",

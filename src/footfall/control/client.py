@@ -65,6 +65,31 @@ class Control:
                 _raise_told(line)
                 yield msgspec.json.decode(line)
 
+    async def forget(
+        self,
+        people: Sequence[Mapping[str, str]],
+        source: str | None = None,
+        *,
+        resume: bool = False,
+        audit: str | None = None,
+    ) -> AsyncIterator[Mapping[str, Any]]:
+        body = {"people": people, "source": source, "resume": resume, "audit": audit}
+        async for item in self._told("/forget", body):
+            yield item
+
+    async def export(
+        self, people: Sequence[Mapping[str, str]], source: str | None = None
+    ) -> AsyncIterator[Mapping[str, Any]]:
+        async for item in self._told("/export", {"people": people, "source": source}):
+            yield item
+
+    async def _told(self, path: str, body: Mapping[str, Any]) -> AsyncIterator[Mapping[str, Any]]:
+        """The items of an answer of JSON lines."""
+        async with self._asked("POST", path, json=body) as response:
+            async for line in _lines(response):
+                _raise_told(line)
+                yield msgspec.json.decode(line)
+
     @contextlib.asynccontextmanager
     async def _asked(self, method: str, path: str, **parts: Any) -> AsyncIterator[httpx.Response]:
         with socket_address(self._path) as address:
@@ -83,6 +108,15 @@ class Control:
                     raise ServerNotRunning(
                         f"The server broke off before it had told everything ({error})."
                     ) from None
+
+
+async def _lines(response: httpx.Response) -> AsyncIterator[str]:
+    """Lines that end in a newline. To httpx, some characters within a JSON text end one too."""
+    rest = b""
+    async for piece in response.aiter_bytes():
+        *lines, rest = (rest + piece).split(b"\n")
+        for line in lines:
+            yield line.decode()
 
 
 def _raise_told(line: str) -> None:

@@ -53,6 +53,34 @@ class Service(Protocol):
         """How things stand: names to numbers, texts, lists and further such mappings."""
         ...
 
+    def forget(
+        self,
+        people: Sequence[Mapping[str, str]],
+        source: str | None = None,
+        *,
+        resume: bool = False,
+        audit: str | None = None,
+    ) -> AsyncIterator[Mapping[str, Any]]:
+        """Erase people of one source or of all: ``[{"profile": "…"}, {"user": "…"}]``.
+
+        Or, with nobody named, go on with what was broken off (`resume`), or erase once more whom
+        the text of an audit says, where they are here (`audit`). Items tell the progress as
+        `backup`'s do; one of each erasure has its ``receipt``. Closing the stream breaks it off;
+        it goes on when the server starts, or with `resume`. Raises `ErasureUnfinished`,
+        `AuditNotValid`, `PeopleNotNamed`.
+        """
+        ...
+
+    def export(
+        self, people: Sequence[Mapping[str, str]], source: str | None = None
+    ) -> AsyncIterator[Mapping[str, Any]]:
+        """Everything that is kept about each of some people, as a JSON document for each.
+
+        Items are pieces of one, in order, ``{"person": 0, "text": "…"}``, and after its last piece
+        one that tells the progress. Raises `PeopleNotNamed`.
+        """
+        ...
+
     def backup(self, destination: str) -> AsyncIterator[Mapping[str, Any]]:
         """Write a backup into a directory (an absolute path) that is empty or not there yet.
 

@@ -5,6 +5,8 @@
     GET  /session ?id=…                  JSON
     GET  /status                         JSON
     POST /backup  {"destination"}        JSON lines of progress
+    POST /forget  {"people", "source", "resume", "audit"}  likewise
+    POST /export  {"people", "source"}   JSON lines of pieces and progress
 
 An error before the first byte is a status with ``{"code", "message", "remedy"}``. One that comes
 later ends JSON lines with ``{"error": {…}}``, and breaks a query's connection off, so that half a
@@ -45,6 +47,18 @@ class _Backup(msgspec.Struct, forbid_unknown_fields=True):
     destination: Annotated[str, msgspec.Meta(pattern="^/")]
 
 
+class _Forget(msgspec.Struct, forbid_unknown_fields=True):
+    people: list[dict[str, str]]
+    source: str | None = None
+    resume: bool = False
+    audit: str | None = None
+
+
+class _Export(msgspec.Struct, forbid_unknown_fields=True):
+    people: list[dict[str, str]]
+    source: str | None = None
+
+
 def control_app(service: Service) -> Starlette:
     """The application that answers for a service."""
 
@@ -70,6 +84,17 @@ def control_app(service: Service) -> Starlette:
         lines = await _begun(_lines(service.backup(asked.destination)))
         return StreamingResponse(_closed_with_error(lines), media_type=JSON_LINES)
 
+    async def forget(request: Request) -> Response:
+        asked = msgspec.json.decode(await request.body(), type=_Forget)
+        steps = service.forget(asked.people, asked.source, resume=asked.resume, audit=asked.audit)
+        lines = await _begun(_lines(steps))
+        return StreamingResponse(_closed_with_error(lines), media_type=JSON_LINES)
+
+    async def export(request: Request) -> Response:
+        asked = msgspec.json.decode(await request.body(), type=_Export)
+        lines = await _begun(_lines(service.export(asked.people, asked.source)))
+        return StreamingResponse(_closed_with_error(lines), media_type=JSON_LINES)
+
     return Starlette(
         routes=[
             Route("/query", query, methods=["POST"]),
@@ -77,6 +102,8 @@ def control_app(service: Service) -> Starlette:
             Route("/session", session),
             Route("/status", status),
             Route("/backup", backup, methods=["POST"]),
+            Route("/forget", forget, methods=["POST"]),
+            Route("/export", export, methods=["POST"]),
         ],
         exception_handlers={FootfallError: _refused, msgspec.MsgspecError: _not_understood},
     )
