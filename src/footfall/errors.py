@@ -127,6 +127,11 @@ class SessionUnknown(FootfallError):
     remedy = "Check the id, and the data directory: `footfall tail --json` shows ids as they come."
 
 
+class ProfileUnknown(FootfallError):
+    code = "F404"
+    remedy = "Check the id, --source and the data directory: an erased profile is unknown as well."
+
+
 class BackupDamaged(FootfallError):
     code = "F501"
     remedy = "A file of the backup is missing or changed. Take another backup."

@@ -26,12 +26,14 @@ from footfall.control.contract import tail_line
 from footfall.data import DataDirectory
 from footfall.errors import FootfallError, QueryRefused
 from footfall.journal.contract import Journal, Position, Record, Span
+from footfall.lake import profiles, sessions
 from footfall.lake.backup import backup
 from footfall.lake.lake import Lake
 from footfall.lake.loader import Loader
 from footfall.lake.query import export as export_result
 from footfall.privacy.erasing import Eraser
 from footfall.privacy.people import People
+from footfall.project.media import PROTOCOL
 from footfall.project.runner import MediaRunner
 from footfall.settings import Settings
 
@@ -130,11 +132,19 @@ class LocalService:
                 await asyncio.sleep(POLL_SECONDS)
 
     async def session(self, session_id: str) -> Sequence[Mapping[str, Any]]:
-        """A media session's rows by table, with its account, as of now."""
+        """A session's rows by table, as of now; a media session's with its account."""
         await self._load_all()
         with contextlib.suppress(TimeoutError):
             await self._media.catch_up(FRESH_SECONDS)
-        return await self._media.session(session_id)
+        media = await self._media.session(session_id)
+        told = {(row["source"], PROTOCOL) for one in media for row in one["media_sessions"]}
+        others = await self._lake.read(partial(sessions.find, session_id))
+        return [*media, *(one for one in others if not told & set(map(_of, one["sessions"])))]
+
+    async def profile(self, profile_id: str) -> Sequence[Mapping[str, Any]]:
+        """The profiles that an id stands for, with what they were made of."""
+        await self._load_all()
+        return await self._lake.read(partial(profiles.find, profile_id))
 
     async def status(self) -> Mapping[str, Any]:
         """Where things are, how much is kept, and how far the lake is behind."""
@@ -201,6 +211,10 @@ class LocalService:
     async def _refresh_all(self) -> None:
         await self._load_all()
         await self._show_media()
+
+
+def _of(row: Mapping[str, Any]) -> tuple[str, str]:
+    return row["source"], row["protocol"]
 
 
 def _place(span: Span, start: str) -> Position:

@@ -3,7 +3,8 @@
 ``configuration``  --config and --data, and what they come to
 ``serve``          footfall serve
 ``settings``       footfall check, footfall source new
-``asking``         footfall query, tail, session, status: asked of the server, else done here
+``asking``         footfall query, tail, status: asked of the server, else done here
+``showing``        footfall session, profile: asked likewise
 ``erasing``        footfall forget, export
 ``keeping``        footfall backup, restore
 ``replaying``      footfall replay
@@ -34,7 +35,8 @@ COMMANDS: Mapping[str, str] = {
     "source": "settings",
     "query": "asking",
     "tail": "asking",
-    "session": "asking",
+    "session": "showing",
+    "profile": "showing",
     "status": "asking",
     "forget": "erasing",
     "export": "erasing",

@@ -1,4 +1,4 @@
-"""`footfall query`, `tail`, `session`, `status`: asked of whoever holds the data directory.
+"""`footfall query`, `tail`, `status`: asked of whoever holds the data directory.
 
 That is the running server, over its control socket. Where no server runs, the command takes the
 directory's lock and is that server for as long as it needs.
@@ -12,7 +12,7 @@ import csv
 import io
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +24,7 @@ from footfall.cli.configuration import Configuration, config_option, data_option
 from footfall.cli.output import one_line, print_mapping, print_table
 from footfall.control.client import Control
 from footfall.data import DataDirectory
-from footfall.errors import DataDirectoryInUse, SessionUnknown
+from footfall.errors import DataDirectoryInUse
 
 if TYPE_CHECKING:
     from footfall.control.contract import Service
@@ -95,23 +95,6 @@ def tail(  # noqa: PLR0917 - click passes options by name
         asyncio.run(
             _tail(configuration, follow=follow, start=start, wanted=wanted, as_json=as_json)
         )
-
-
-@click.command()
-@click.argument("session_id", metavar="SID")
-@click.option("--json", "as_json", is_flag=True, help="As one JSON array.")
-@config_option
-@data_option
-def session(session_id: str, as_json: bool, config: Path | None, data: str | None) -> None:
-    """Show a media session: its metrics as of now, and what became of its events.
-
-    The account counts events by type and the ignored ones by reason, and lists the latest of
-    those that were ignored or came late.
-
-    \b
-    footfall session 3f1c… --json | jq .[0].media_sessions[0].account
-    """  # noqa: D301 - \b is click's mark for lines that stay as they are
-    asyncio.run(_session(Configuration.of(config, {"server.data": data}), session_id, as_json))
 
 
 @click.command()
@@ -240,43 +223,6 @@ def _time(micros: int) -> str:
         microsecond=micros % 1_000_000
     )
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-async def _session(configuration: Configuration, session_id: str, as_json: bool) -> None:
-    async with asking(configuration) as (service, _):
-        found = await service.session(session_id)
-    if not found:
-        raise SessionUnknown("No media session that is kept here has this id.")
-    if as_json:
-        click.echo(msgspec.json.encode(found))
-        return
-    for tables in found:
-        for name, rows in tables.items():
-            if name == "events":
-                _print_steps(rows)
-                continue
-            for row in rows:
-                click.secho(name, bold=True)
-                print_mapping(_said(row), "  ")
-
-
-def _print_steps(steps: Sequence[Mapping[str, Any]]) -> None:
-    """Each event on a line: when, what, the state after it, what it changed or why nothing."""
-    click.secho("events", bold=True)
-    cells = []
-    for one in steps:
-        changed = ", ".join(f"{name} {number:+g}" for name, number in one["changed"].items())
-        cells.append([str(one["at"]), one["type"], one["after"], one["ignored"] or changed])
-    print_table(["at", "type", "state", "changed, or why nothing"], cells)
-
-
-def _said(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Without what there is nothing to say of."""
-    return {
-        name: _said(value) if isinstance(value, Mapping) else value
-        for name, value in row.items()
-        if value not in (None, [], {})
-    }
 
 
 async def _status(configuration: Configuration, *, as_json: bool) -> None:

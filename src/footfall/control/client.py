@@ -53,6 +53,11 @@ class Control:
             found: list[dict[str, Any]] = msgspec.json.decode(await response.aread())
             return found
 
+    async def profile(self, profile_id: str) -> Sequence[Mapping[str, Any]]:
+        async with self._asked("GET", "/profile", params={"id": profile_id}) as response:
+            found: list[dict[str, Any]] = msgspec.json.decode(await response.aread())
+            return found
+
     async def status(self) -> Mapping[str, Any]:
         async with self._asked("GET", "/status") as response:
             found: dict[str, Any] = msgspec.json.decode(await response.aread())

@@ -18,7 +18,7 @@ CONTENT_TYPES: Mapping[str, str] = {
 
 
 class Service(Protocol):
-    """Five questions. Every one may raise a `footfall.errors.FootfallError`.
+    """What is asked. Every one may raise a `footfall.errors.FootfallError`.
 
     Streams are asynchronous generators: nothing happens before their first item is asked for,
     and closing one ends the work behind it.
@@ -42,10 +42,21 @@ class Service(Protocol):
         ...
 
     async def session(self, session_id: str) -> Sequence[Mapping[str, Any]]:
-        """A media session, open or closed, with its account: by table, its rows.
+        """A session of any protocol: by table, its rows.
 
-        Under ``events``, in the order of their time: what each changed, or why it did not.
-        Empty where there is none of this id; more than one where several sources have it.
+        Of a media session, open or closed, with its account, and under ``events``, in the order of
+        their time, what each changed, or why it did not. Of any other its row of ``sessions``, and
+        under ``timeline`` its events; ``later_events`` are so many more. Empty where there is none
+        of this id; more than one where several sources or protocols have it.
+        """
+        ...
+
+    async def profile(self, profile_id: str) -> Sequence[Mapping[str, Any]]:
+        """The profiles that an id, or an alias, stands for: one for each identity that has it.
+
+        ``{"sources", "profiles", "traits", "consents", "aliases", "visits", "events",
+        "earlier_events"}``: who shares it, its row of ``profiles``, what that was made of, the
+        latest first, and how many events are not among them. Empty where there is none.
         """
         ...
 

@@ -3,6 +3,7 @@
     POST /query   {"sql", "format"}      the result, streamed
     GET  /tail    ?follow=1&from=now     JSON lines
     GET  /session ?id=…                  JSON
+    GET  /profile ?id=…                  JSON
     GET  /status                         JSON
     POST /backup  {"destination"}        JSON lines of progress
     POST /forget  {"people", "source", "resume", "audit"}  likewise
@@ -76,6 +77,9 @@ def control_app(service: Service) -> Starlette:
     async def session(request: Request) -> Response:
         return _json(await service.session(request.query_params.get("id", "")))
 
+    async def profile(request: Request) -> Response:
+        return _json(await service.profile(request.query_params.get("id", "")))
+
     async def status(_request: Request) -> Response:
         return _json(await service.status())
 
@@ -100,6 +104,7 @@ def control_app(service: Service) -> Starlette:
             Route("/query", query, methods=["POST"]),
             Route("/tail", tail),
             Route("/session", session),
+            Route("/profile", profile),
             Route("/status", status),
             Route("/backup", backup, methods=["POST"]),
             Route("/forget", forget, methods=["POST"]),
