@@ -90,6 +90,33 @@ def test_no_update_is_lost_and_everything_is_there_once(directory, writers):
     assert (found.damage, found.rebuilt, found.cut_bytes) == ((), None, 0)
 
 
+def test_erasing_beside_writers_loses_nothing(directory):
+    """Each erasure puts another state in place; every process goes on counting in it."""
+    running = [Writer(directory, f"w{n}", 400) for n in range(2)]
+    for writer in running:
+        writer.wait_for(3)
+    journal = LocalJournal(directory, segment_bytes=20_000, allocate_bytes=4096)
+    journal.open()
+    erasures = 0
+    try:
+        while any(writer.process.poll() is None for writer in running):
+            [span] = asyncio.run(journal.partitions())
+            asyncio.run(journal.trim(span.first, erased=[b"nobody"]))
+            erasures += 1
+    finally:
+        journal.close()
+        for writer in running:
+            writer.process.kill()
+    assert [writer.process.wait() for writer in running] == [0, 0]
+    assert erasures > 3
+    ids, counts, total = outcome(directory)
+    assert counts == list(range(1, 801))
+    assert total == 800
+    assert sorted(ids) == sorted(line for writer in running for line in writer.said())
+    found = LocalJournal.recover(directory)
+    assert (found.damage, found.rebuilt, found.cut_bytes) == ((), None, 0)
+
+
 @pytest.mark.parametrize("rounds", [4, pytest.param(40, marks=pytest.mark.long)])
 def test_writers_killed_in_the_middle_lose_nothing_acknowledged(directory, rounds):
     steady = Writer(directory, "steady", 1_000_000)

@@ -7,7 +7,7 @@ import sqlite3
 
 import pytest
 from faulty_files import Files, Forgetful, NoSync, PowerLoss
-from journal_units import count, ids, look, put, read_all, say
+from journal_units import count, holding, ids, look, put, read_all, say
 
 from footfall.errors import DataDirectoryTooNew, JournalFailed
 from footfall.journal.contract import Position
@@ -59,7 +59,7 @@ def forget_tip(directory):
 
 
 def forget_state(directory):
-    for path in directory.glob("state.db*"):
+    for path in directory.glob("state*.db*"):
         path.unlink()
 
 
@@ -473,19 +473,32 @@ def test_drafts_of_a_crash_are_removed(tmp_path):
 # Loss of power.
 
 
-def run_until_power_loss(directory, files):
-    """Groups, a trim in their midst; gives what was acknowledged, and states at each moment."""
+def run_until_power_loss(directory, files, erased=None):
+    """Groups, a trim in their midst; gives what was acknowledged, and states at each moment.
+
+    The groups before the sixth also write `erased` to the state, and those that are trimmed with
+    it. After that was acknowledged, its name is there too.
+    """
     acknowledged, moments = [], [{}]
 
     async def scenario(journal):
+        before = Position(0, 700)
         for n in range(14):
-            await journal.transact([count("n", f"e{n}")])
+            if erased is not None and n == 5:
+                [span] = await journal.partitions()
+                before = span.end
+            if erased is not None and n < 5:
+                await journal.transact([count("n", f"e{n}"), put(f"k{n}", erased)])
+            else:
+                await journal.transact([count("n", f"e{n}")])
             acknowledged.append(f"e{n}")
             moments.append(
-                {p.name: p.read_bytes() for p in [directory / "tip", *directory.glob("state.db*")]}
+                {p.name: p.read_bytes() for p in [directory / "tip", *directory.glob("state*.db*")]}
             )
             if n == 9:
-                await journal.trim(Position(0, 700))
+                await journal.trim(before, erased=erased and [erased])
+                if erased is not None:
+                    acknowledged.append("erased")
 
     try:
         LocalJournal.recover(directory, files=files)
@@ -495,14 +508,17 @@ def run_until_power_loss(directory, files):
     return acknowledged, moments
 
 
+@pytest.mark.parametrize("erased", [None, b"anna@x.org"])
 @pytest.mark.parametrize(("every", "seeds"), [(9, 2), pytest.param(1, 8, marks=[pytest.mark.long])])
-def test_power_may_be_lost_at_every_step(tmp_path, every, seeds):
+def test_power_may_be_lost_at_every_step(tmp_path, every, seeds, erased):
     whole = Forgetful()
-    assert len(run_until_power_loss(tmp_path / "whole", whole)[0]) == 14
+    assert len(run_until_power_loss(tmp_path / "whole", whole, erased)[0]) == 14 + bool(erased)
     for step in range(0, whole.steps + 1, every):
         files = Forgetful(crash_at=step)
         directory = tmp_path / str(step)
-        acknowledged, moments = run_until_power_loss(directory, files)
+        acknowledged, moments = run_until_power_loss(directory, files, erased)
+        gone = "erased" in acknowledged
+        acknowledged = [name for name in acknowledged if name != "erased"]
         for seed in range(seeds):
             chance = random.Random(f"{step} {seed}")
             after = tmp_path / f"{step}-after-{seed}"
@@ -511,6 +527,7 @@ def test_power_may_be_lost_at_every_step(tmp_path, every, seeds):
                 if chance.random() < 0.8 and not name.endswith("-shm"):
                     after.joinpath(name).write_bytes(data)
             survives(after, acknowledged, f"step {step} seed {seed}")
+            assert not (gone and holding(after, erased))
             shutil.rmtree(after)
         shutil.rmtree(directory)
 

@@ -6,7 +6,7 @@ import random
 import pytest
 
 from footfall.errors import JournalFailed
-from footfall.journal.engines.tip import FAILED, Tip, TipFile
+from footfall.journal.engines.tip import FAILED, ROLL, Tip, TipFile
 
 
 def tip(n):
@@ -27,6 +27,25 @@ def test_what_was_written_last_is_read_by_everybody(path):
             assert other.read() == tip(n)
         other.write(tip(20)._replace(flags=FAILED))
         assert one.read().failed
+
+
+def test_flags_and_the_number_of_the_state_share_a_place(path):
+    with contextlib.closing(TipFile(path)) as one:
+        for flags, state in ((ROLL, 0), (0, 1), (FAILED | ROLL, 2), (0, (1 << 24) - 1)):
+            one.write(tip(10)._replace(flags=flags, state=state))
+            read = one.read()
+            assert (read.flags, read.state) == (flags, state)
+            assert (read.failed, read.rolls) == (bool(flags & FAILED), bool(flags & ROLL))
+
+
+def test_what_fails_fails_for_everybody_and_says_why(path):
+    with contextlib.closing(TipFile(path)) as one, contextlib.closing(TipFile(path)) as other:
+        one.write(tip(10)._replace(state=7))
+        assert other.sound() == one.read()
+        one.fail(FAILED)
+        assert other.read() == tip(10)._replace(flags=FAILED, state=7)
+        with pytest.raises(JournalFailed, match="restart"):
+            other.sound()
 
 
 def test_without_a_whole_slot_nothing_is_believed(path):
