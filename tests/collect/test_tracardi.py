@@ -494,6 +494,9 @@ def test_the_event_types_that_are_remembered_are_bounded():
         {"identity": "a b"},
         {"traits": {"x": ("=a",)}},
         {"traits": {"x": ("a=",)}},
+        {"identification": {"sign-in": ("shoe.size",)}},
+        {"identification": {"page-view": ("email.main",)}},
+        {"identification": {"Sign In": ("email.main",)}, "traits": {"sign-in": ("login",)}},
         {"remember_sessions_days": 10.0, "remember_profiles_days": 9.0},
     ],
 )

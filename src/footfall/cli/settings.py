@@ -139,7 +139,7 @@ def _source(one: Source) -> str:
         (
             ", ".join(one.protocols),
             "1 key" if keys == 1 else f"{keys} keys",
-            f"origins {', '.join(one.origins)}" if one.origins else "no browser pages",
+            f"origins {', '.join(one.origins)}" if one.origins else "no origins listed",
             f"kept {one.retention_days} days" if one.retention_days else "kept for good",
         )
     )

@@ -7,7 +7,8 @@ Integration); what it leaves open is settled in ``docs/protocol-tracardi.md``.
 ``content``   what a payload holds, and everything that is wrong with it
 ``moments``   its dates
 ``flags``     its options that say what is to be stored and answered
-``traits``    what events say of a person
+``types``     which events say something of a person, and where: a table
+``traits``    what they say
 ``identity``  whose a request is: the state's keys and values, and the table
 ``deciding``  what a request changes, under the journal's lock
 ``answers``   the answers

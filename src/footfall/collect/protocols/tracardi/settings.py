@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from footfall.collect.protocols.tracardi.types import TRAITS, kind_of, path_of
 from footfall.errors import SettingsError
 from footfall.settings import setting
 
@@ -74,8 +75,22 @@ class Tracardi:
                     raise SettingsError(
                         f'traits of "{event_type}" must be such as "email.main=email" or "email".'
                     )
+        known = self.by_type()
+        for event_type, proofs in self.identification.items():
+            traits = {path_of(entry)[0] for entry in known.get(kind_of(event_type), ())}
+            for trait in proofs:
+                if trait not in traits:
+                    raise SettingsError(
+                        f'identification of "{event_type}" names "{trait}", which events of that '
+                        "type do not say: add it to traits."
+                    )
         if self.remember_sessions_days > self.remember_profiles_days:
             raise SettingsError(
                 "remember_profiles_days must be at least remember_sessions_days: a session leads "
                 "to a profile."
             )
+
+    def by_type(self) -> dict[str, tuple[str, ...]]:
+        """Every event type that says traits, as types are compared: this source's over ours."""
+        own = {kind_of(name): entries for name, entries in self.traits.items()}
+        return {**TRAITS, **own}

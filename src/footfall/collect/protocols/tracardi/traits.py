@@ -1,9 +1,7 @@
 """What events say of a person: traits, consents and proofs of identity, by the event's type.
 
-The table of types is data: `TRAITS` here, and `[source.tracardi] traits` over it. The types and
-their properties are those that the vendor's documentation predefines
-(https://docs.tracardi.com/events/event_types/); ``docs/protocol-tracardi.md`` lists them.
-What is known of a profile by now, and under which id, is the business of `identity`.
+The table of types is data: `types`, and `[source.tracardi] traits` over it. What is known of a
+profile by now, and under which id, is the business of `identity`.
 """
 
 from __future__ import annotations
@@ -16,6 +14,7 @@ from typing import Any, NamedTuple
 
 from footfall.collect.protocols.tracardi.moments import micros, moment
 from footfall.collect.protocols.tracardi.settings import Tracardi
+from footfall.collect.protocols.tracardi.types import kind_of, path_of
 from footfall.model import Micros
 
 Value = str | int | float | bool
@@ -29,71 +28,10 @@ NAME_CHARACTERS = 128
 MOST_TYPES = 2000
 """Event types whose rules are remembered; strangers can make up any number."""
 
-_E_MAIL = ("email.main=email.main", "email.main=email")
-_PHONE = ("phone.main=phone.main", "phone.main=phone")
-_PERSON = (
-    *_E_MAIL,
-    *_PHONE,
-    "firstname",
-    "firstname=first_name",
-    "lastname",
-    "lastname=last_name",
-    "name",
-)
-_ADDRESS = (
-    "address.country=country",
-    "address.country=address.country",
-    "address.town=town",
-    "address.town=city",
-    "address.town=address.town",
-    "address.postcode=postcode",
-    "address.postcode=address.postcode",
-    "address.street=street",
-    "address.street=address.street",
-)
-_PROFILE = (
-    *_PERSON,
-    "email.business",
-    "email.private",
-    "phone.business",
-    "phone.mobile",
-    "gender",
-    "birthday",
-    "language",
-    "job.position=position",
-    "job.company=company",
-    *_ADDRESS,
-)
-
-TRAITS: Mapping[str, tuple[str, ...]] = {
-    "sign-in": ("login", *_PERSON),
-    "sign-up": ("login", *_PROFILE),
-    "identification": ("login", *_PROFILE),
-    "profile-update": _PROFILE,
-    "profile-details": _PROFILE,
-    "contact-details": (*_PERSON, *_ADDRESS),
-    "contact-form-submitted": _PERSON,
-    "newsletter-subscribe": _PERSON,
-    "newsletter-subscription": _PERSON,
-    "message-subscribed": _PERSON,
-    "lead-created": _PROFILE,
-    "checkout-started": (*_PERSON, *_ADDRESS),
-    "checkout-completed": (*_PERSON, *_ADDRESS),
-    "order-completed": (*_PERSON, *_ADDRESS),
-    "language-set": ("language",),
-    "interest-language": ("language",),
-}
-"""By event type: "trait=path" or "trait", as in the settings."""
-
 GRANTED, UPDATED = "consent-granted", "consent-update"
 
 Consents = Mapping[str, tuple[bool, Micros | None]]
 """By name: granted or refused, and until when."""
-
-
-def kind_of(event_type: str) -> str:
-    """An event type as types are compared: without case, spaces as hyphens."""
-    return event_type.lower().replace(" ", "-")
 
 
 class Rule(NamedTuple):
@@ -123,8 +61,7 @@ class Rules:
     __slots__ = ("_known", "_proofs", "_traits")
 
     def __init__(self, settings: Tracardi) -> None:
-        own = {kind_of(name): entries for name, entries in settings.traits.items()}
-        self._traits = {**TRAITS, **own}
+        self._traits = settings.by_type()
         self._proofs = {kind_of(name): found for name, found in settings.identification.items()}
         self._known: dict[str, Rule | None] = {}
 
@@ -139,7 +76,7 @@ class Rules:
         return rule
 
     def _rule(self, kind: str) -> Rule | None:
-        paths = tuple(_path(entry) for entry in self._traits.get(kind, ()))
+        paths = tuple(path_of(entry) for entry in self._traits.get(kind, ()))
         consents = kind if kind in {GRANTED, UPDATED} else None
         if not paths and consents is None:
             return None
@@ -174,11 +111,6 @@ def point(secret: bytes, trait: str, value: Value) -> str | None:
     if not text:
         return None
     return hmac.new(secret, text.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
-
-
-def _path(entry: str) -> tuple[str, tuple[str, ...]]:
-    trait, _, path = entry.partition("=")
-    return trait.strip(), tuple((path or trait).strip().split("."))
 
 
 def _value(properties: Mapping[str, Any], path: tuple[str, ...]) -> Value | None:
