@@ -132,6 +132,11 @@ class ProfileUnknown(FootfallError):
     remedy = "Check the id, --source and the data directory: an erased profile is unknown as well."
 
 
+class SourceUnknown(FootfallError):
+    code = "F405"
+    remedy = "Name a source of footfall.toml that takes this protocol; footfall check lists them."
+
+
 class BackupDamaged(FootfallError):
     code = "F501"
     remedy = "A file of the backup is missing or changed. Take another backup."

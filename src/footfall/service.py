@@ -12,7 +12,7 @@ import contextlib
 import re
 import shutil
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ from footfall.privacy.erasing import Eraser
 from footfall.privacy.people import People
 from footfall.project.media import PROTOCOL
 from footfall.project.runner import MediaRunner
-from footfall.settings import Settings
+from footfall.settings import Settings, Source
 
 log = structlog.get_logger("footfall")
 
@@ -52,6 +52,9 @@ LEFT_OUT = frozenset(
 """What the lake does not have of one either."""
 TAIL_BYTES = 1 << 20
 
+Importer = Callable[[Sequence[Source], str, Sequence[bytes]], Awaitable[Mapping[str, Any]]]
+"""`Service.import_profiles`, given the sources that there are: a protocol's matter."""
+
 
 class LocalService:
     """Over parts that somebody else opened and will close."""
@@ -66,6 +69,7 @@ class LocalService:
         media: MediaRunner,
         settings: Settings,
         eraser: Eraser,
+        importer: Importer,
         addresses: Mapping[str, str] | None = None,
     ) -> None:
         self._data = data
@@ -77,6 +81,7 @@ class LocalService:
         self.sources = settings.sources
         """Replaced whole on reload."""
         self._addresses = addresses
+        self._importer = importer
         self.people = People(eraser, lake, self._refresh_all)
         """What is asked about people; the worker has it go on with what was broken off."""
         self._started = time.time()
@@ -180,6 +185,10 @@ class LocalService:
             "lake": lake,
             "media": {"open_sessions": self._media.open},
         }
+
+    async def import_profiles(self, source: str, lines: Sequence[bytes]) -> Mapping[str, Any]:
+        """Take profiles over from elsewhere."""
+        return await self._importer(self.sources, source, lines)
 
     async def backup(self, destination: str) -> AsyncIterator[Mapping[str, Any]]:
         """A consistent copy of lake and journal; loading goes on meanwhile."""

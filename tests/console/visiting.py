@@ -77,6 +77,7 @@ class Console:
             media=MediaRunner(
                 self.journal, self.lake, Checkpoints(data.project / "media.db", "media", 1)
             ),
+            importer=None,
             settings=Settings(server=Server(), sources=()),
         )
         self.now = NOON / SECOND

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import structlog
 
 from footfall.app.child import Process, background, on_signals
 from footfall.app.erasing import keys
+from footfall.app.importing import ProfileImporter
 from footfall.collect.protocols.adobe.settings import Adobe
 from footfall.console.server import serve_console
 from footfall.control.server import serving
@@ -40,7 +41,7 @@ from footfall.project.media import VERSION
 from footfall.project.media_session import Limits
 from footfall.project.runner import MediaRunner
 from footfall.service import LocalService
-from footfall.settings import Media, Settings, Source
+from footfall.settings import Media, Settings
 from footfall.supervisor import JOURNAL_FAILED
 
 log = structlog.get_logger("footfall")
@@ -56,16 +57,7 @@ async def worker(process: Process) -> int:
     """Follow the journal, keep the lake and answer questions until told to stop; the exit code."""
     settings = process.settings()
     async with _opened(process.data, settings) as (journal, lake, loader, media):
-        service = LocalService(
-            data=process.data,
-            journal=journal,
-            lake=lake,
-            loader=loader,
-            media=media,
-            settings=settings,
-            eraser=_eraser(process.data, journal, lake, loader, media, lambda: service.sources),
-            addresses=process.addresses,
-        )
+        service = _service(process.data, journal, lake, loader, media, settings, process.addresses)
         maintenance = Maintenance(
             lake,
             loader,
@@ -167,23 +159,36 @@ async def _opened(
         await asyncio.to_thread(journal.close)
 
 
-def _eraser(  # noqa: PLR0917 - everything that was opened
+def _service(  # noqa: PLR0917 - everything that was opened
     data: DataDirectory,
     journal: LocalJournal,
     lake: Lake,
     loader: Loader,
     media: MediaRunner,
-    sources: Callable[[], Sequence[Source]],
-) -> Eraser:
-    return Eraser(
+    settings: Settings,
+    addresses: Mapping[str, str] | None = None,
+) -> LocalService:
+    eraser = Eraser(
         data=data,
         journal=journal,
         lake=lake,
         loader=loader,
         media=media,
-        keys=lambda erasure: keys(sources(), erasure),
+        keys=lambda erasure: keys(service.sources, erasure),
         now=system_clock,
     )
+    service = LocalService(
+        data=data,
+        journal=journal,
+        lake=lake,
+        loader=loader,
+        media=media,
+        settings=settings,
+        eraser=eraser,
+        importer=ProfileImporter(journal, settings.server.limits),
+        addresses=addresses,
+    )
+    return service
 
 
 def _remembered(settings: Settings, source: str) -> Micros:
@@ -215,15 +220,7 @@ async def open_service(settings: Settings) -> AsyncIterator[LocalService]:
         await loader.catch_up(OFFLINE_SECONDS)
         await media.catch_up(OFFLINE_SECONDS)
         try:
-            yield LocalService(
-                data=data,
-                journal=journal,
-                lake=lake,
-                loader=loader,
-                media=media,
-                settings=settings,
-                eraser=_eraser(data, journal, lake, loader, media, lambda: settings.sources),
-            )
+            yield _service(data, journal, lake, loader, media, settings)
         finally:
             await media.close()
 

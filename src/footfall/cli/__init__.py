@@ -7,6 +7,7 @@
 ``showing``        footfall session, profile: asked likewise
 ``erasing``        footfall forget, export
 ``keeping``        footfall backup, restore
+``importing``      footfall import
 ``replaying``      footfall replay
 ``output``         tables and progress, on a terminal and in a pipe
 ``reference``      the pages docs/settings.md, docs/commands.md and docs/errors.md
@@ -19,6 +20,7 @@ from __future__ import annotations
 
 import errno
 import importlib
+import keyword
 import os
 import sys
 from collections.abc import Mapping
@@ -42,6 +44,7 @@ COMMANDS: Mapping[str, str] = {
     "export": "erasing",
     "backup": "keeping",
     "restore": "keeping",
+    "import": "importing",
     "replay": "replaying",
 }
 """Every command, with the module that has it under its name."""
@@ -60,7 +63,8 @@ class Commands(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"footfall.cli.{COMMANDS[cmd_name]}")
-        command: click.Command = getattr(module, cmd_name)
+        function = f"{cmd_name}_" if keyword.iskeyword(cmd_name) else cmd_name
+        command: click.Command = getattr(module, function)
         return command
 
     def invoke(self, ctx: click.Context) -> Any:

@@ -63,6 +63,12 @@ class Control:
             found: dict[str, Any] = msgspec.json.decode(await response.aread())
             return found
 
+    async def import_profiles(self, source: str, lines: Sequence[bytes]) -> Mapping[str, Any]:
+        body = {"source": source, "lines": [line.decode("utf-8", "replace") for line in lines]}
+        async with self._asked("POST", "/import", json=body) as response:
+            found: dict[str, Any] = msgspec.json.decode(await response.aread())
+            return found
+
     async def backup(self, destination: str) -> AsyncIterator[Mapping[str, Any]]:
         body = {"destination": destination}
         async with self._asked("POST", "/backup", json=body) as response:

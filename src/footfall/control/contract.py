@@ -64,6 +64,14 @@ class Service(Protocol):
         """How things stand: names to numbers, texts, lists and further such mappings."""
         ...
 
+    async def import_profiles(self, source: str, lines: Sequence[bytes]) -> Mapping[str, Any]:
+        """Take profiles over from elsewhere, one a line as JSON, into a source; durable on return.
+
+        Gives how many are ``new``, ``changed`` and the ``same``, and as ``faults`` the lines that
+        were not taken, ``[[number from 0, why], …]``. Raises `SourceUnknown`.
+        """
+        ...
+
     def forget(
         self,
         people: Sequence[Mapping[str, str]],

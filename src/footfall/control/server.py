@@ -5,6 +5,7 @@
     GET  /session ?id=…                  JSON
     GET  /profile ?id=…                  JSON
     GET  /status                         JSON
+    POST /import  {"source", "lines"}    JSON
     POST /backup  {"destination"}        JSON lines of progress
     POST /forget  {"people", "source", "resume", "audit"}  likewise
     POST /export  {"people", "source"}   JSON lines of pieces and progress
@@ -42,6 +43,11 @@ _SHUTDOWN_SECONDS = 1
 class _Query(msgspec.Struct, forbid_unknown_fields=True):
     sql: str
     format: Literal["json", "csv", "parquet"] = "json"
+
+
+class _Import(msgspec.Struct, forbid_unknown_fields=True):
+    source: str
+    lines: list[str]
 
 
 class _Backup(msgspec.Struct, forbid_unknown_fields=True):
@@ -83,6 +89,11 @@ def control_app(service: Service) -> Starlette:
     async def status(_request: Request) -> Response:
         return _json(await service.status())
 
+    async def import_profiles(request: Request) -> Response:
+        asked = msgspec.json.decode(await request.body(), type=_Import)
+        lines = [line.encode() for line in asked.lines]
+        return _json(await service.import_profiles(asked.source, lines))
+
     async def backup(request: Request) -> Response:
         asked = msgspec.json.decode(await request.body(), type=_Backup)
         lines = await _begun(_lines(service.backup(asked.destination)))
@@ -106,6 +117,7 @@ def control_app(service: Service) -> Starlette:
             Route("/session", session),
             Route("/profile", profile),
             Route("/status", status),
+            Route("/import", import_profiles, methods=["POST"]),
             Route("/backup", backup, methods=["POST"]),
             Route("/forget", forget, methods=["POST"]),
             Route("/export", export, methods=["POST"]),
