@@ -1,4 +1,4 @@
-"""A loader that is killed in the midst of its work, again and again, loads each event once."""
+"""A loader that is killed in the midst of its work loads each event, and what it said, once."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from footfall.journal.contract import Outcome, Unit
 from footfall.journal.engines.local import LocalJournal
 from footfall.lake.lake import Lake
 from footfall.lake.loader import Loader
+from footfall.model import Facts
 
 EVENTS, PER_RECORD = 60_000, 50
 LOAD = """
@@ -38,6 +39,15 @@ asyncio.run(main())
 """
 
 
+def told(**changes):
+    """An event that says something for every table of facts."""
+    return make_event(
+        session_id="s", profile_id="p", **changes,
+        facts=Facts(visit="s", context={"k": 1}, traits={"t": 1}, consents={"c": (True, None)},
+                    aliases={"old": "imported"}),
+    )  # fmt: skip
+
+
 def fill(directory) -> None:
     """A journal with many records; every tenth event has an id of the client's, sent twice."""
 
@@ -52,6 +62,8 @@ def fill(directory) -> None:
                 given = make_event(event_id=events[n].event_id, client_id_given=True)
                 events[n] = given
                 events[n + 1] = given
+            events[2] = told(stored=False)
+            events[3] = told()
             outcome = Outcome(events=events)
             await journal.transact([Unit((), lambda states, outcome=outcome: outcome)])
         journal.close()
@@ -80,10 +92,18 @@ def test_killed_anywhere_it_loads_each_event_once(tmp_path):
         per_record = cursor.execute(
             "SELECT DISTINCT count(*) FROM events GROUP BY position"
         ).fetchall()
+        said = {
+            table: cursor.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+            for table in ("visits", "profile_traits", "profile_consents", "profile_aliases")
+        }
+        passing = cursor.execute("SELECT count(*) FROM passing").fetchone()[0]
         cursor.close()
-    stored = EVENTS - EVENTS // 10
+    records = EVENTS // PER_RECORD
+    stored = EVENTS - EVENTS // 10 - records
     assert found == (stored, stored)
-    assert per_record == [(PER_RECORD - PER_RECORD // 10,)]
+    assert per_record == [(stored // records,)]
+    assert passing == records
+    assert said == dict.fromkeys(said, 2 * records)
     assert kills > 0
 
 

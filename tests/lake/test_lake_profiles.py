@@ -278,3 +278,12 @@ def test_visits_and_what_was_said_stay_when_events_go(rig):
     one = profiles(rig)["site/p"]
     assert (one["visits"], one["events"], one["traits"]) == (2, 1, {"n": 1})
     assert (one["last_seen_at"] - one["first_seen_at"]).days == 40
+
+
+@pytest.mark.parametrize("view", ["sessions", "profiles"])
+def test_no_view_joins_everything_with_everything(rig, view):
+    load(rig, visit(0, "s", facts={"traits": {"n": 1}, "aliases": {"old": "x"}}))
+    ((_, plan),) = rig.sql(f"EXPLAIN SELECT * FROM {view}")
+    assert "HASH_JOIN" in plan
+    for slow in ("CROSS_PRODUCT", "NESTED_LOOP", "BLOCKWISE", "PIECEWISE"):
+        assert slow not in plan

@@ -31,6 +31,14 @@ are out of reach.
   Put it in parentheses beside other operators; it binds weakly.
 - Retention deletes whole days: with `retention_days = 30` a row goes at the end of the day, in
   UTC, on which it becomes 30 days old. Rejects whose key named no source go after 30 days.
+  `visits` and what was said of profiles (`profile_traits`, `profile_consents`, `profile_aliases`)
+  stay: they are what is left of people whose events are gone. `footfall forget` deletes them.
+- Of an event without consent `user_id`, `profile_id`, `session_id`, `ip`, `properties` and
+  `context` are NULL, its `page` ends before the query, and an id of the client's is replaced.
+- `profile_id` in `events` and `visits` is what the profile was called then; in `profiles` and
+  `sessions` it is the profile that has taken it over by now. Sources of one identity group share
+  their profiles, and `profiles.source` is then the group.
+- A name with a dot is put in quotes: `traits ->> '$."email.main"'`.
 - An event id that the client gave is remembered for 7 days per source; a repeat within them is
   not stored.
 
@@ -61,6 +69,17 @@ FROM (SELECT viewer_id, unnest(active_minutes) AS span FROM media_sessions
       WHERE ended_at >= now() - INTERVAL 1 HOUR),
      unnest(generate_series(span[1], span[2])) AS minutes(minute)
 GROUP BY ALL ORDER BY minute;
+
+-- How often people came back, of those that were seen this week
+SELECT least(visits, 10) AS visits, count(*) AS profiles
+FROM profiles WHERE last_seen_at >= now() - INTERVAL 7 DAYS
+GROUP BY ALL ORDER BY visits;
+
+-- What became of a consent, by day
+SELECT occurred_at::DATE AS day, count(*) FILTER (granted) AS granted,
+       count(*) FILTER (NOT granted) AS refused
+FROM profile_consents WHERE name = 'marketing'
+GROUP BY ALL ORDER BY day;
 
 -- Why requests were refused today
 SELECT source, protocol, reason, count(*) AS requests, any_value(detail) AS example
