@@ -143,7 +143,7 @@ class BackupDamaged(FootfallError):
 
 
 class ErasureUnfinished(FootfallError):
-    """Nothing of it is lost: what it has taken out stays out, and it remembers what is left."""
+    """An erasure was broken off: what is gone stays gone, and it remembers what is left."""
 
     code = "F502"
     remedy = "Mend what is named above, then run `footfall forget --resume`."

@@ -36,7 +36,7 @@ def click(server, user, **data):
 
 def visited(server):
     for n in range(20):
-        click(server, ANNA, event_id=f"a{n}")
+        click(server, ANNA, event_id=f"a{n}", note="a line\u2028of text")
         click(server, BERT, event_id=f"b{n}")
     click(server, ANNA, page=7)  # refused, with its body
 
@@ -62,6 +62,7 @@ def test_with_a_server_and_then_without(start, tmp_path):
     assert "Forgetting" in done.stderr
     assert users(server.data) == {BERT: 20}
     assert holders(server.data, ANNA) == []
+    assert ANNA not in server.log_text()
     click(server, ANNA)  # begins anew
     assert users(server.data) == {ANNA: 1, BERT: 20}
     server.stop()
