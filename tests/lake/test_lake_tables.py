@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import zipfile
 from pathlib import Path
 
 from lake_rig import NOON, make_event
@@ -139,3 +140,19 @@ def test_a_lake_of_a_later_release_is_refused(tmp_path):
         cursor.close()
     with pytest.raises(DataDirectoryTooNew, match="format 2"):
         Lake(tmp_path / "lake", memory_mb=256, threads=1).open()
+
+
+def test_a_lake_of_the_first_release_gets_every_table_and_view(tmp_path):
+    with zipfile.ZipFile(ROOT / "tests" / "releases" / "0.1.0" / "data.zip") as kept:
+        kept.extractall(tmp_path)
+    with Lake(tmp_path / "lake", memory_mb=256, threads=1) as lake:
+        cursor = lake.cursor()
+        counts = {
+            table.name: cursor.execute(f"SELECT count(*) FROM {table.name}").fetchone()[0]
+            for table in (*TABLES, *PRIVATE)
+        }
+        found = cursor.execute("SELECT * FROM sessions").fetchall()
+        cursor.close()
+    assert counts["events"] > 0
+    assert counts["sessions"] == len(found) > 0
+    assert (counts["profiles"], counts["visits"], counts["heirs"]) == (0, 0, 0)
