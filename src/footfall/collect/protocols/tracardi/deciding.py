@@ -27,6 +27,7 @@ from footfall.collect.protocols.tracardi.identity import (
     Profile,
     Session,
     Unasked,
+    Value,
     identify,
     is_known,
     joined,
@@ -36,6 +37,8 @@ from footfall.collect.protocols.tracardi.identity import (
     profile_key,
     read_session,
     session_key,
+    with_consents,
+    with_traits,
     write,
 )
 from footfall.collect.protocols.tracardi.settings import Tracardi
@@ -44,8 +47,6 @@ from footfall.journal.contract import Change, More, Outcome, States
 from footfall.model import Event, Facts, Micros
 from footfall.settings import Source
 
-MOST_NAMES = 128
-"""Traits and consents that the state remembers of one profile; the journal has them all."""
 NO_DEBUGGING = "options.debugger has no effect: this source does not allow it."
 NO_WHOLE = "options.profile has no effect: this source does not allow it."
 
@@ -185,14 +186,15 @@ class _Decision:
         if self._due and profile is not None:
             self._due = False
             known = msgspec.structs.replace(profile.known, visits=profile.known.visits + 1)
-            self._become(Profile(profile.id, known))
+            profile = Profile(profile.id, known)
+            self._become(profile)
             facts["visit"] = sent.who.session_id
             facts["identity"] = self._settings.identity
         if consents:
             facts["consents"] = consents
         if said is not None and profile is not None and said.traits:
             facts["traits"] = said.traits
-            self._put_traits(said.traits)
+            self._put_traits(profile, said.traits)
             aliases = self._prove(said)
             if aliases:
                 facts["aliases"] = aliases
@@ -219,25 +221,14 @@ class _Decision:
             return
         if not self._sent.who.save_profile:
             return
-        profile, at = self._profile, self._at
-        given = {name: (*consent_, at) for name, consent_ in said.consents.items()}
-        asked_for = self._source.privacy.consents
-        consents = _within(profile.known.consents, given, asked_for)
-        known = msgspec.structs.replace(profile.known, consents=consents)
+        profile = self._profile
+        always = self._source.privacy.consents
+        known = with_consents(profile.known, said.consents, self._at, always)
         self._become(Profile(profile.id, known))
 
-    def _put_traits(self, found: Mapping[str, traits.Value]) -> None:
-        profile = self._profile
-        if profile is None:
-            return
-        old = profile.known.traits
-        new = {
-            name: (value, self._at)
-            for name, value in found.items()
-            if name not in old or old[name][0] != value or type(old[name][0]) is not type(value)
-        }
-        if new:
-            known = msgspec.structs.replace(profile.known, traits=_within(old, new, ()))
+    def _put_traits(self, profile: Profile, found: Mapping[str, Value]) -> None:
+        known = with_traits(profile.known, found, self._at)
+        if known is not profile.known:
             self._become(Profile(profile.id, known))
 
     def _become(self, profile: Profile) -> None:
@@ -395,17 +386,6 @@ def _reason(trait: str, kind: str) -> str:
     """Why two profiles are one, for whoever looks at it later; never with the value."""
     what = {"email": "e-mail", "phone": "telephone number"}.get(trait.partition(".")[0], "value")
     return f"the same {what} ({trait}), proven by {kind}"
-
-
-def _within(
-    old: Mapping[str, Any], new: Mapping[str, Any], always: Sequence[str]
-) -> dict[str, Any]:
-    """What is remembered by name, brought up to date; past the bound only for names known."""
-    found = dict(old)
-    for name, value in new.items():
-        if name in found or name in always or len(found) < MOST_NAMES:
-            found[name] = value
-    return found
 
 
 def _with_session(facts: Facts | None, session: Facts) -> Facts:

@@ -6,8 +6,8 @@ Keys of the state are made here and nowhere else. Pure: `Look` reads what the jo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import NamedTuple, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -21,7 +21,11 @@ REMEMBER_EVENTS = 7 * DAY
 LONGEST_CHAIN = 8
 """Of aliases that are followed; each merge leads old ones to the newest profile at once."""
 
+T = TypeVar("T")
 Value = str | int | float | bool
+
+MOST_NAMES = 128
+"""Traits and consents that the state remembers of one profile; the journal has them all."""
 
 
 # The state
@@ -229,7 +233,39 @@ def identify(asked: Asked, look: Look) -> Person:
     return Person(profile, session, is_new, pointer)
 
 
-# Merging
+# What becomes of a profile
+
+
+def with_consents(
+    known: Known,
+    given: Mapping[str, tuple[bool, Micros | None]],
+    at: Micros,
+    always: Sequence[str],
+) -> Known:
+    """With consents that were given or refused. Those of `always` are remembered past the bound."""
+    new = {name: (*terms, at) for name, terms in given.items()}
+    consents = _within(known.consents, new, always)
+    return msgspec.structs.replace(known, consents=consents)
+
+
+def with_traits(known: Known, found: Mapping[str, Value], at: Micros) -> Known:
+    """With the traits that are new or have changed; itself where none has."""
+    old = known.traits
+    new = {
+        name: (value, at)
+        for name, value in found.items()
+        if name not in old or old[name][0] != value or type(old[name][0]) is not type(value)
+    }
+    return msgspec.structs.replace(known, traits=_within(old, new)) if new else known
+
+
+def _within(old: Mapping[str, T], new: Mapping[str, T], always: Sequence[str] = ()) -> dict[str, T]:
+    """What is remembered by name, brought up to date; past the bound only names that it has."""
+    found = dict(old)
+    for name, value in new.items():
+        if name in found or name in always or len(found) < MOST_NAMES:
+            found[name] = value
+    return found
 
 
 def merged(one: Profile, other: Profile) -> tuple[Profile, Profile]:
