@@ -59,3 +59,38 @@ def test_bars_stand_on_the_ground_in_their_places():
 def test_a_chart_of_nothing():
     assert chart([], START, 60).bars == []
     assert [bar.height for bar in chart([0, 0], START, 60).bars] == [0, 0]
+
+
+def test_two_charts_of_one_scale():
+    whole = chart([4, 10], START, 60)
+    part = chart([2, 0], START, 60, end=whole.end)
+    assert part.bars[0].height == whole.bars[0].height / 2
+    assert part.lines == whole.lines
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(60, "minute"), (1800, "30 minutes"), (3600, "hour"), (10_800, "3 hours"), (86_400, "day")],
+)
+def test_every(seconds, text):
+    assert words.every(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("raw", "text"),
+    [
+        (b'"an \\"x\\""', 'an "x"'),
+        (b"1.50", "1.50"),
+        (b"[1, 2]", "[1, 2]"),
+        (b"null", "null"),
+        (b"{a", "{a"),
+        (b'"' + b"x" * 3000 + b'"', "x" * 2000 + "…"),
+    ],
+)
+def test_json_in_a_line(raw, text):
+    assert words.plain(raw) == text
+
+
+def test_the_pairs_of_an_object():
+    assert words.pairs(b'{"b": 1, "a": null}') == [("b", 1), ("a", None)]
+    assert words.pairs(b"[1]") == words.pairs(None) == []

@@ -8,6 +8,7 @@
 ``pages``    the answers as HTML, with ``chart`` and ``words``; loads Jinja at the first page
 ``media``    the questions about media sessions; ``media_api`` and ``media_pages`` answer as the two
              above do, the pages in ``media_words``
+``profiles`` likewise of profiles, with ``profile_api`` and ``profile_pages``
 ``site``     all of it as one application
 ``server``   the application on its port, inside the worker
 

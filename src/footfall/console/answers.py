@@ -21,7 +21,7 @@ from footfall.console.paging import Order, Wanted, cursor_text, windows
 from footfall.control.contract import Service
 from footfall.lake.lake import Lake, literal
 from footfall.lake.query import Answer, ask
-from footfall.lake.tables import EVENTS, REJECTS, Table
+from footfall.lake.tables import EVENTS, PROFILE_TRAITS, PROFILES, REJECTS, Table
 from footfall.model import Micros
 
 SECOND: Micros = 1_000_000
@@ -217,7 +217,7 @@ class Answers:
         page = Page([], None)
         for begin in windows(end):
             within = [f"{order.time} >= make_timestamp({begin})"] if begin is not None else []
-            page = await self._page(table, order, [*fixed, *within], wanted.limit)
+            page = await self.page(table, order, [*fixed, *within], wanted.limit)
             if page.next is not None:
                 break
         return page
@@ -233,12 +233,11 @@ class Answers:
         conditions = [*equal({"source": source}), _belongs(protocol, session_id)]
         if wanted.cursor is not None:
             conditions.append(IN_ORDER.beyond(wanted.cursor))
-        events = await self._page(EVENTS, IN_ORDER, conditions, wanted.limit)
+        events = await self.page(EVENTS, IN_ORDER, conditions, wanted.limit)
         return Session(as_row(found.columns, found.rows[0]), events)
 
-    async def _page(
-        self, table: Table, order: Order, conditions: Sequence[str], limit: int
-    ) -> Page:
+    async def page(self, table: Table, order: Order, conditions: Sequence[str], limit: int) -> Page:
+        """Some rows of a table that fulfil all conditions, each an SQL expression."""
         where = f"WHERE {' AND '.join(f'({part})' for part in conditions)}" if conditions else ""
         wanted = ", ".join((*(_bounded(table)), *order.keys))
         found = await self.sql(
@@ -281,7 +280,12 @@ def _bounded(table: Table) -> list[str]:
     ]
 
 
-JSON_COLUMNS = frozenset(column.name for column in EVENTS.columns if column.type == "JSON")
+JSON_COLUMNS = frozenset(
+    column.name
+    for table in (EVENTS, PROFILES, PROFILE_TRAITS)
+    for column in table.columns
+    if column.type == "JSON"
+)
 
 
 def as_row(names: Sequence[str], values: Sequence[Any]) -> Row:

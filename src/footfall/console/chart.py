@@ -45,13 +45,18 @@ class Chart(NamedTuple):
     labels: list[Label]
     slot_width: float
     bar_width: float
+    end: int
+    """The value at the highest line."""
     height: int = HEIGHT
     top: int = TOP
 
 
-def chart(values: list[int], start: datetime, bin_s: int) -> Chart:
-    """A bar for every value; the first bin begins at `start`."""
-    top = scale_end(max(values, default=0))
+def chart(values: list[int], start: datetime, bin_s: int, *, end: int | None = None) -> Chart:
+    """A bar for every value; the first bin begins at `start`.
+
+    `end` is another chart's, where both are drawn over one another.
+    """
+    top = end or scale_end(max(values, default=0))
     slot = 100 / max(len(values), 1)
     bars = []
     for place, value in enumerate(values):
@@ -72,7 +77,7 @@ def chart(values: list[int], start: datetime, bin_s: int) -> Chart:
     lines = [Line(TOP, top), Line(TOP + HEIGHT / 2, top / 2)]
     step = max(len(bars) // LABELS, 1)
     labels = [Label(bar.slot, bar.start) for bar in bars[::step]]
-    return Chart(bars, lines, labels, round(slot, 3), round(slot * (1 - GAP), 3))
+    return Chart(bars, lines, labels, round(slot, 3), round(slot * (1 - GAP), 3), top)
 
 
 class Place(NamedTuple):

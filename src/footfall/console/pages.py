@@ -52,6 +52,7 @@ TICK_BYTES = 64
 NAVIGATION = (
     ("overview", "Overview", ROOT),
     ("events", "Events", f"{ROOT}/events"),
+    ("profiles", "Profiles", f"{ROOT}/profiles"),
     ("media", "Media", f"{ROOT}/media"),
     ("rejects", "Rejects", f"{ROOT}/rejects"),
     ("sql", "SQL", f"{ROOT}/sql"),

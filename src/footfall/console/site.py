@@ -21,6 +21,9 @@ from footfall.console.media_api import MediaApi
 from footfall.console.media_pages import MediaPages
 from footfall.console.pages import Pages
 from footfall.console.paging import NotUnderstood
+from footfall.console.profile_api import ProfileApi
+from footfall.console.profile_pages import ProfilePages
+from footfall.console.profiles import Profiles
 from footfall.errors import FootfallError
 
 FILES = Path(__file__).parent / "static"
@@ -55,14 +58,17 @@ _INTERNAL = ("Something went wrong here.", "The server's log has the lines about
 def console_site(answers: Answers, *, token: str, console_host: str, port: int) -> ASGIApp:
     """The application; `port` is the one that it is served on."""
     pages, api, media = Pages(answers), Api(answers), Media(answers)
+    profiles = Profiles(answers)
     shown = _Shown(pages)
     site = Starlette(
         routes=[
             Route("/", RedirectResponse(ROOT)),
             *pages.routes(),
             *MediaPages(media, pages).routes(),
+            *ProfilePages(profiles, pages).routes(),
             *api.routes(),
             *MediaApi(media).routes(),
+            *ProfileApi(profiles).routes(),
             Mount(STATIC.rstrip("/"), StaticFiles(directory=FILES)),
         ],
         exception_handlers={

@@ -52,9 +52,9 @@ def span(seconds: float, digits: int = 1) -> str:
 
 
 def every(seconds: int) -> str:
-    """What something is counted by: "minute", "30 minutes", "3 hours"."""
-    if seconds == 60:
-        return "minute"
+    """What something is counted by: "minute", "30 minutes", "hour", "3 hours", "day"."""
+    if seconds in (60, 3600, 86_400):
+        return {60: "minute", 3600: "hour", 86_400: "day"}[seconds]
     return f"{seconds // 60} minutes" if seconds < 3600 else f"{seconds // 3600} hours"
 
 
@@ -79,6 +79,22 @@ def pretty(value: msgspec.Raw | bytes) -> str:
         return msgspec.json.format(raw, indent=2).decode()
     except (msgspec.DecodeError, UnicodeDecodeError):
         return raw.decode("utf-8", "replace")
+
+
+def plain(value: msgspec.Raw | bytes) -> str:
+    """JSON as a value in a line: a text without its quotes, the rest as it is written."""
+    raw = bytes(value)
+    try:
+        found = msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        found = raw.decode("utf-8", "replace")
+    return cell(found if isinstance(found, str) else raw.decode("utf-8", "replace"))
+
+
+def pairs(value: msgspec.Raw | bytes | None) -> list[tuple[str, Any]]:
+    """A JSON object's names and values; nothing of what is none."""
+    found = msgspec.json.decode(bytes(value)) if value is not None else None
+    return list(found.items()) if isinstance(found, dict) else []
 
 
 def cell(value: Any) -> str:
@@ -106,6 +122,9 @@ def _as_json(value: Any) -> str:
 
 FILTERS = {
     shown.__name__: shown
-    for shown in (number, percent, size, span, moment, iso, clock, pretty, cell, every)
+    for shown in (
+        *(number, percent, size, span, every, moment, iso, clock),
+        *(pretty, plain, pairs, cell),
+    )
 }
 """For the templates, by these names."""
