@@ -20,6 +20,7 @@ BENCHMARKS: dict[str, tuple[list[str], list[str]]] = {
     "loader": ([], ["--events", "200000"]),
     "queries": ([], ["--events", "1000000"]),
     "erase": ([], ["--events", "200000"]),
+    "track": ([], ["--seconds", "2", "--rounds", "1", "--profiles", "50000"]),
     "adobe": ([], ["--seconds", "2", "--rounds", "1"]),
     "fold": ([], ["--quick"]),
 }

@@ -160,7 +160,7 @@ workers = {workers}
 [[source]]
 id = "bench"
 key_sha256 = "{digest}"
-protocols = ["vaix", "jay", "adobe"]
+protocols = ["vaix", "jay", "adobe", "tracardi"]
 origins = ["https://shop.example"]
 [source.vaix]
 client_ids = ["bench"]

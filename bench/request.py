@@ -39,11 +39,16 @@ TIMES = 4000
 GROUP = 64
 
 
+def nothing(_keys: Sequence[str]) -> dict[str, bytes]:
+    """What is stored for keys: nothing."""
+    return {}
+
+
 class Memory:
     """A journal that keeps nothing, and a connection that sends nothing."""
 
     async def transact(self, units: Sequence[Unit | Outcome]) -> Sequence[Outcome | Exception]:
-        return decide(units, {}, 0).results
+        return decide(units, nothing, 0).results
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         return ("127.0.0.1", 1) if name == "peername" else default
@@ -134,8 +139,8 @@ async def measure() -> list[tuple[str, float]]:
     whole = best(lambda n: endpoint.handle(match, requests[n % count], lambda reply: None))
     rows.append(("hand over: endpoint, queue", max(0.0, whole - before)))
     units = [unit] * GROUP
-    rows.append(("decide", best(lambda n: decide(units, {}, 0), 200) / GROUP))
-    decided = decide(units, {}, 0)
+    rows.append(("decide", best(lambda n: decide(units, nothing, 0), 200) / GROUP))
+    decided = decide(units, nothing, 0)
     record = Record(0, decided.events, decided.rejects, decided.changes)
     rows.append(("record to bytes", best(lambda n: encode_record(record), 200) / GROUP))
     answers: list[Any] = []

@@ -42,7 +42,7 @@ class Fake:
             yield tail_line("event", (0, 7), b'{"type":"x"}')
             if start == "0:9":
                 raise FootfallError("Gone.")
-            yield tail_line("reject", (0, 8), b'{"reason":"\xc3\xa4"}') * 2
+            yield tail_line("reject", (0, 8), b'{"reason":"\xc3\xa4\xe2\x80\xa8"}') * 2
             if follow:
                 await asyncio.Event().wait()
         finally:
@@ -119,8 +119,8 @@ def test_lines_come_one_by_one_and_an_error_ends_them(tmp_path):
         lines = await all_of(control.tail(follow=False, start="start"))
         assert lines == [
             b'{"event":{"type":"x"},"position":"0:7"}\n',
-            b'{"reject":{"reason":"\xc3\xa4"},"position":"0:8"}\n',
-            b'{"reject":{"reason":"\xc3\xa4"},"position":"0:8"}\n',
+            b'{"reject":{"reason":"\xc3\xa4\xe2\x80\xa8"},"position":"0:8"}\n',
+            b'{"reject":{"reason":"\xc3\xa4\xe2\x80\xa8"},"position":"0:8"}\n',
         ]
         with pytest.raises(FootfallError, match="Gone"):
             await all_of(control.tail(follow=False, start="0:9"))

@@ -65,7 +65,7 @@ def test_without_a_server_and_with_lines_that_cannot_be_taken(start, tmp_path):
     assert done.returncode == 1
     assert done.stdout == "2 new, 0 changed, 0 same\n"
     assert "line 2: id, and each of ids, must be a string" in done.stderr
-    assert "Lines that were not taken over: 1." in done.stderr
+    assert "Lines not taken over: 1." in done.stderr
     rows = run("query", "--format", "json", "--config", config, "SELECT profile_id FROM profiles")
     assert {row["profile_id"] for row in json.loads(rows.stdout)} == {"a", "b"}
     done = run("import", file, "--source", "nobody", "--config", config, check=False)

@@ -44,7 +44,7 @@ def import_(file: Path, source: str, config: Path | None, data: str | None) -> N
     if len(faults) > FAULTS_SHOWN:
         click.echo(f"and {len(faults) - FAULTS_SHOWN} further lines", err=True)
     if faults:
-        raise click.ClickException(f"Lines that were not taken over: {len(faults)}. All others were.")
+        raise click.ClickException(f"Lines not taken over: {len(faults)}. All others were.")
 
 
 async def _import(

@@ -44,7 +44,7 @@ class Control:
     async def tail(self, *, follow: bool, start: str) -> AsyncIterator[bytes]:
         params = {"follow": "1" if follow else "0", "from": start}
         async with self._asked("GET", "/tail", params=params) as response:
-            async for line in response.aiter_lines():
+            async for line in _lines(response):
                 _raise_told(line)
                 yield line.encode() + b"\n"
 
@@ -72,7 +72,7 @@ class Control:
     async def backup(self, destination: str) -> AsyncIterator[Mapping[str, Any]]:
         body = {"destination": destination}
         async with self._asked("POST", "/backup", json=body) as response:
-            async for line in response.aiter_lines():
+            async for line in _lines(response):
                 _raise_told(line)
                 yield msgspec.json.decode(line)
 
