@@ -12,6 +12,7 @@ from journal_units import START, count, holding, ids, look, put, read_all, say
 from footfall.errors import JournalUnavailable
 from footfall.journal.contract import Change, Outcome, Position
 from footfall.journal.engines import keeping
+from footfall.journal.engines.cutting import remove_segments
 from footfall.journal.engines.local import LocalJournal
 from footfall.journal.engines.segments import SEGMENT_HEADER, list_segments
 from footfall.journal.engines.snapshots import list_snapshots
@@ -102,6 +103,41 @@ def test_older_copies_go_from_every_file(directory, monkeypatch):
     found = LocalJournal.recover(directory)
     assert (found.damage, found.rebuilt, found.cut_bytes) == ((), None, 0)
     assert not holding(directory, ANNA)
+
+
+def test_a_segment_that_an_idle_process_has_open_holds_nothing_any_more(directory):
+    with opened(directory) as idle, opened(directory) as other:
+        asyncio.run(idle.transact([say(ANNA.decode())]))
+        assert kept_open(directory, ANNA)
+        asyncio.run(other.trim(asyncio.run(end_of(other)), erased=()))
+        assert not kept_open(directory, ANNA)
+        asyncio.run(idle.transact([say("next")]))
+        assert ids(asyncio.run(read_all(other))[0]) == ["next"]
+
+
+class Interrupted(NoSync):
+    """Does something else once a file was opened, before it can be read."""
+
+    then = None
+
+    def open(self, path, *, create=False):
+        fd = super().open(path, create=create)
+        then, self.then = self.then, None
+        if then is not None:
+            then()
+        return fd
+
+
+def test_what_goes_while_it_is_read_is_no_damage(directory):
+    files = Interrupted()
+    with opened(directory, files) as journal:
+        while len(list_segments(files, directory)) < 3:
+            asyncio.run(journal.transact([say("e")]))
+        records = asyncio.run(read_all(journal))[0]
+        first, second, _ = list_segments(files, directory)
+        files.then = lambda: remove_segments(NoSync(), directory, [first])
+        kept, damage = asyncio.run(read_all(journal))
+        assert (kept, damage) == ([r for r in records if r[0].sequence > second.base], [])
 
 
 def test_a_tail_that_nobody_cut_goes_from_segments_that_stay(directory):
