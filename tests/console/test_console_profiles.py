@@ -299,7 +299,7 @@ def test_the_page_shows_who_was_seen(visitor):
     assert page.all("svg", role="img")[0]["aria-label"] == "4 profiles seen, 2 of them new"
     assert "Profiles per hour" in page.text
     assert "07:00–08:00: 0 new, 1 returning" in page.text
-    assert "2026-01-01 07:12:00.000 anna site, 1 alias u-1 2025-12-31 06:00:00.000 2 5" in page.text
+    assert "2026-01-01 07:12:00 anna site, 1 alias u-1 2025-12-31 06:00:00 2 5" in page.text
     assert page.link("anna") == "/console/profile?source=site&profile_id=anna"
     assert {"class": "consent expired", "title": "expired"} in page.all("span")
     assert page.all("a", **{"aria-current": "page"})[0]["href"] == "/console/profiles"
@@ -333,11 +333,11 @@ def test_profile_session_and_events_lead_to_one_another(visitor):
     page = visitor.page("/console/profile", profile_id="anna")
     for said in (
         "Visits 2 Events 5 Known for 25 h 12 min Aliases 1",
-        "ads granted 2026-01-01 07:00:00.000 – page-view",
-        "mail granted, ran out 2026-01-01 07:06:00.000 2026-01-01 11:00:00.000 sign-in",
-        f"phone {REASON} 2026-01-01 07:06:00.000",
+        "ads granted 2026-01-01 07:00:00 – page-view",
+        "mail granted, ran out 2026-01-01 07:06:00 2026-01-01 11:00:00 sign-in",
+        f"phone {REASON} 2026-01-01 07:06:00",
         "gone taken back",
-        "name Anna 2026-01-01 07:06:00.000 sign-in site Ann 2025-12-31 06:30:00.000",
+        "name Anna 2026-01-01 07:06:00 sign-in site Ann 2025-12-31 06:30:00",
         "2 2026-01-01 07:00:00.000 a2 site · tracardi ended 12 min 00 s 3",
     ):
         assert said in page.text

@@ -63,6 +63,11 @@ def moment(value: datetime) -> str:
     return value.isoformat(" ", "milliseconds").removesuffix("+00:00")
 
 
+def second(value: datetime) -> str:
+    """To the second, where room is scarce: "2026-01-31 18:30:05"."""
+    return value.isoformat(" ", "seconds").removesuffix("+00:00")
+
+
 def iso(value: datetime) -> str:
     """For machines, whole."""
     return value.isoformat().replace("+00:00", "Z")
@@ -123,7 +128,7 @@ def _as_json(value: Any) -> str:
 FILTERS = {
     shown.__name__: shown
     for shown in (
-        *(number, percent, size, span, every, moment, iso, clock),
+        *(number, percent, size, span, every, moment, second, iso, clock),
         *(pretty, plain, pairs, cell),
     )
 }
