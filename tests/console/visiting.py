@@ -78,6 +78,7 @@ class Console:
                 self.journal, self.lake, Checkpoints(data.project / "media.db", "media", 1)
             ),
             importer=None,
+            eraser=None,
             settings=Settings(server=Server(), sources=()),
         )
         self.now = NOON / SECOND

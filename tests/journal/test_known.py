@@ -65,4 +65,26 @@ def test_strangers_cannot_fill_it(monkeypatch):
     known = Known(Store())
     for number in range(1000):
         known.load([f"forged {number}"], 0, 7)
-        assert len(known._found) <= 11
+        assert len(known._newer) + len(known._older) <= 12
+
+
+def test_what_is_asked_for_often_stays(monkeypatch):
+    monkeypatch.setattr(module, "MOST", 10)
+    store = Store(a=b"1")
+    known = Known(store)
+    known.load(["a"], 0, 7)
+    for number in range(1000):
+        known.load([f"seldom {number}"], 0, 7)
+        assert known.load(["a"], 0, 7) == {"a": b"1"}
+    assert store.asked.count(["a"]) == 1
+
+
+def test_a_change_counts_however_long_ago_the_value_was_read(monkeypatch):
+    monkeypatch.setattr(module, "MOST", 10)
+    store = Store(a=b"1")
+    known = Known(store)
+    known.load(["a"], 0, 7)
+    for number in range(6):
+        known.load([f"other {number}"], 0, 7)
+    known.change([Change("a", b"2", 100)], 7, 8)
+    assert known.load(["a"], 0, 8) == {"a": b"2"}

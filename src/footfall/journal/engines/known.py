@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from footfall.journal.contract import Change
 from footfall.model import Micros
 
-MOST = 50_000
-"""Keys that are remembered, those among them that have no value."""
+MOST = 100_000
+"""Keys that are remembered, about, those among them that have no value: some 400 bytes each."""
 
 Stored = tuple[bytes, Micros]
 """A value and its expiry."""
@@ -24,16 +24,26 @@ class Known:
     def __init__(self, read: Callable[[Sequence[str]], Mapping[str, Stored]]) -> None:
         """`read` gives what is stored for keys, expired or not."""
         self._read = read
-        self._found: dict[str, Stored | None] = {}
+        self._newer: dict[str, Stored | None] = {}
+        self._older: dict[str, Stored | None] = {}
+        """What was asked for last is in `_newer`. Full, it takes the place of `_older`: so what is
+        asked for often stays, and what is forgotten costs nothing."""
         self._changes_end = -1
 
     def load(self, keys: Iterable[str], now: Micros, changes_end: int) -> dict[str, bytes]:
         """The live values of keys, where the tip says that changes end at `changes_end`."""
-        if changes_end != self._changes_end or len(self._found) > MOST:
-            self._found.clear()
+        if changes_end != self._changes_end:
+            self._newer, self._older = {}, {}
             self._changes_end = changes_end
-        found = self._found
+        elif len(self._newer) >= MOST // 2:
+            self._newer, self._older = {}, self._newer
+        found, older = self._newer, self._older
         missing = [key for key in keys if key not in found]
+        if missing and older:
+            for key in missing:
+                if key in older:
+                    found[key] = older[key]
+            missing = [key for key in missing if key not in found]
         if missing:
             stored = self._read(missing)
             for key in missing:
@@ -50,7 +60,7 @@ class Known:
         if before != self._changes_end:
             return
         for change in changes:
-            self._found[change.key] = (
+            self._newer[change.key] = (
                 None if change.value is None else (change.value, change.expires_at)
             )
         self._changes_end = changes_end
