@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import os
 import sys
 from typing import Any
 
@@ -19,6 +20,9 @@ from footfall.data import DataDirectory
 from footfall.errors import FootfallError
 from footfall.journal.engines.local import LocalJournal
 from footfall.supervisor import CHILD_FAILED
+
+NICE = 5
+"""The worker's share of a busy processor is a third of a collector's."""
 
 log = structlog.get_logger("footfall")
 
@@ -45,6 +49,8 @@ def collector(process: Process) -> int:
 def worker(process: Process) -> int:
     from footfall.app.worker import worker as run  # noqa: PLC0415 - as above
 
+    # Tracking comes first: what is acknowledged can be loaded and looked at a moment later.
+    os.nice(NICE)
     gc.freeze()
     return asyncio.run(run(process))
 

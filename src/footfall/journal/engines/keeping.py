@@ -48,6 +48,22 @@ class Keeper:
             self._trim_log(state, before)
             self._drop_expired(state)
 
+    def settle(self) -> None:
+        """Take lately changed state into its file, without holding commits up for it.
+
+        Left to itself SQLite does it after some commit, under the journal's lock, and two syncs
+        of a few thousand pages take a tenth of a second.
+        """
+        number = self._tip.sound().state
+        try:
+            with contextlib.closing(State(state_path(self._directory, number))) as state:
+                state.settle()
+                with exclusive(self._directory / LOCK):
+                    state.settle()  # the little that came meanwhile
+        except StateDamaged:
+            if self._tip.sound().state == number:
+                raise  # else an erasure took it away: there is nothing left to settle
+
     def erase(self, before: int, texts: Sequence[bytes]) -> None:
         """Forget everything before a sequence, and state values that contain one of the texts.
 

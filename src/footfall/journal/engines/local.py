@@ -23,11 +23,12 @@ import fcntl
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
+import structlog
 
 from footfall.errors import JournalFailed, JournalUnavailable
 from footfall.journal.clock import system_clock
@@ -56,9 +57,12 @@ from footfall.journal.group import decide, decode_record, encode_record, erases,
 from footfall.model import Micros
 
 T = TypeVar("T")
+log = structlog.get_logger(__name__)
 
 SEGMENT_BYTES = 64 << 20
 ALLOCATE_BYTES = 4 << 20
+SETTLED_CHANGES = 8192
+"""State changes of a process after which they are taken into the state's file."""
 NEARLY_FULL_BYTES = 16 << 20
 STALLED_SECONDS = 1.0
 """A commit that has been waiting for the disk or the lock for longer makes `health` say so."""
@@ -84,6 +88,8 @@ class LocalJournal:
         self._waiting: tuple[str, float] | None = None
         self._newest: asyncio.Future[None] | None = None
         """Done when this process' newest use of the lock is."""
+        self._unsettled = 0
+        self._settling: Future[None] | None = None
         self._open = False
 
     @staticmethod
@@ -202,7 +208,16 @@ class LocalJournal:
                 appended = await self._append(tip, record)
                 if record.changes:
                     self._known.change(record.changes, tip.changes_end, appended.end)
+                    self._settle_state(len(record.changes))
             return decided.results
+
+    def _settle_state(self, changes: int) -> None:
+        """Now and then, beside the commits. What one process leaves out, the next one does."""
+        self._unsettled += changes
+        if self._unsettled >= SETTLED_CHANGES and (self._settling is None or self._settling.done()):
+            self._unsettled = 0
+            self._settling = self._keeper.submit(self._keeping.settle)
+            self._settling.add_done_callback(_said)
 
     async def _roll(self) -> None:
         """Begin a new segment now, with a tick."""
@@ -367,3 +382,10 @@ class LocalJournal:
         end = self._tip.read().end
         first = list_segments(self._files, self._directory)[0].base + SEGMENT_HEADER
         return (Span(0, Position(0, first), Position(0, end)),)
+
+
+def _said(settling: Future[None]) -> None:
+    """What is not done now is done the next time; what is damaged, the next commit meets."""
+    fault = settling.exception()
+    if fault is not None:
+        log.warning("journal.state_not_settled", error=str(fault))

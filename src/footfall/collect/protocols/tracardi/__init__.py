@@ -175,9 +175,19 @@ def _intent(request: Request, payload: Payload, entry: Entry, head: Head, secret
         session_facts = Facts(
             context=payload.context or None, properties=payload.properties or None
         )
-    drafts = _drafts(payload, wanted, who, head.context, session_facts)
     said = _said(items, entry.rules, warnings)
     event_keys = _event_keys(items, source.id)
+    plain = bool(items) and wanted is flags.PLAIN and not (said or event_keys)
+    plain = plain and not entry.remembers
+    first_facts = session_facts
+    if plain and sent_profile is None:
+        first_facts = Facts(
+            who.session_id,
+            entry.settings.identity,
+            payload.context or None,
+            payload.properties or None,
+        )
+    drafts = _drafts(payload, wanted, who, head.context, first_facts)
     permits = [consent.said(request, source, d) for d in drafts] if entry.remembers else ()
     debugger = _leave(wanted.debugger, entry.settings, warnings, NO_DEBUGGING)
     whole = _leave(wanted.whole, entry.settings, warnings, NO_WHOLE)
@@ -185,8 +195,6 @@ def _intent(request: Request, payload: Payload, entry: Entry, head: Head, secret
     keys: tuple[str, ...] = (session_key(group, who.session_id),)
     if sent_profile is not None:
         keys += (profile_key(group, sent_profile),)
-    plain = bool(items) and sent_profile is not None and wanted is flags.PLAIN
-    plain = plain and not (said or event_keys or permits)
     sent = Sent(
         who,
         str(request.new_uuid()),

@@ -81,14 +81,14 @@ class Sent(msgspec.Struct, gc=False):
 def decide(intent: Intent, states: States, events: Sequence[Event]) -> Outcome | More:
     """Events, changes and the answer; or the keys that it takes besides."""
     sent: Sent = intent.payload
-    if sent.plain and _goes_on(intent.keys, sent.who, states):
-        for event in events:
-            if event.withheld:
-                break
-        else:
+    if sent.plain and events:
+        expected = _begins if sent.who.sent is None else _goes_on
+        changes = expected(intent, sent.who, states)
+        if changes is not None and not any(event.withheld for event in events):
             who = sent.who
-            reply = answers.taken(sent.task, who.session_id, {"id": who.sent}, (), sent.warnings)
-            return Outcome(events, (), (), reply)
+            told = {"id": who.sent or who.fresh}
+            reply = answers.taken(sent.task, who.session_id, told, (), sent.warnings)
+            return Outcome(events, (), changes, reply)
     look = Look(states, {*intent.keys, *sent.more}, sent.who.group)
     try:
         outcome = _Decision(intent, sent, look, events).outcome()
@@ -102,17 +102,43 @@ def decide(intent: Intent, states: States, events: Sequence[Event]) -> Outcome |
     return outcome
 
 
-def _goes_on(keys: Sequence[str], who: Asked, states: States) -> bool:
-    """Whether a known session of the very profile that was sent goes on, and nothing else."""
-    value, profile = states.get(keys[0]), states.get(keys[1])
+# What is expected of a request, and mostly is so: its events are made as if it were. Everything
+# else, and whatever is not as expected, is `_Decision`'s.
+
+
+def _goes_on(intent: Intent, who: Asked, states: States) -> tuple[Change, ...] | None:
+    """A known session of the very profile that was sent goes on: nothing changes."""
+    value, profile = states.get(intent.keys[0]), states.get(intent.keys[1])
     if value is None or profile is None:
-        return False
+        return None
     session = read_session(value)
-    return (
+    if (
         session.profile_id == who.sent
         and session.visited
         and who.at - session.written_at < DAY
         and is_known(profile)
+    ):
+        return ()
+    return None
+
+
+def _begins(intent: Intent, who: Asked, states: States) -> tuple[Change, ...] | None:
+    """Somebody comes for the first time: a session and its profile come into being."""
+    session_key = intent.keys[0]
+    if session_key in states:
+        return None
+    settings = intent.source.of(Tracardi)
+    return (
+        Change(
+            session_key,
+            write(Session(who.fresh, who.at)),
+            who.at + round(settings.remember_sessions_days * DAY),
+        ),
+        Change(
+            profile_key(who.group, who.fresh),
+            write(Known(who.at, 1)),
+            who.at + round(settings.remember_profiles_days * DAY),
+        ),
     )
 
 
