@@ -13,7 +13,6 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
-from uuid import uuid4
 
 import httptools
 from starlette.applications import Starlette
@@ -26,7 +25,7 @@ from footfall.collect.agents import parser
 from footfall.collect.endpoint import Endpoint
 from footfall.collect.enrich import Enricher, Tools
 from footfall.collect.fastlane import fast_lane
-from footfall.collect.ids import EventIds
+from footfall.collect.ids import EventIds, RandomIds
 from footfall.collect.intake import Intake, Waiting
 from footfall.collect.proxies import Proxies
 from footfall.collect.server import collector_server
@@ -98,7 +97,7 @@ async def measure() -> list[tuple[str, float]]:
     limits, tally, nowhere = settings.server.limits, Tally(), Memory()
     intake = Intake(nowhere, Enricher(Tools(parser(1000)), 1000), limits, EventIds(), tally)
     endpoint = Endpoint(protocols.installed(), Sources(settings.sources), intake, limits, tally)
-    lane = fast_lane(endpoint, limits, Proxies((), "x-forwarded-for"), uuid4)
+    lane = fast_lane(endpoint, limits, Proxies((), "x-forwarded-for"), RandomIds())
     server = collector_server(Starlette(), lane, settings.server)
     server.config.load()
     state = ServerState()

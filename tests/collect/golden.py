@@ -17,7 +17,6 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
-from uuid import UUID
 
 import jwt
 import msgspec
@@ -138,7 +137,7 @@ class Case:
             client_ip=self._settings.get("client_ip", "192.0.2.7"),
             scheme="https",
             received_at=NOW,
-            new_uuid=lambda: UUID(FIRST_UUID),
+            new_uuid=lambda: FIRST_UUID,
         )
 
     # What is known before

@@ -16,7 +16,6 @@ import subprocess
 import threading
 import time
 from typing import NamedTuple
-from uuid import uuid4
 
 import echo
 import structlog
@@ -27,7 +26,7 @@ from footfall.collect.connection import sweep
 from footfall.collect.endpoint import Endpoint
 from footfall.collect.enrich import Enricher, Tools
 from footfall.collect.fastlane import fast_lane
-from footfall.collect.ids import EventIds
+from footfall.collect.ids import EventIds, RandomIds
 from footfall.collect.intake import Intake
 from footfall.collect.proxies import Proxies
 from footfall.collect.server import collector_server
@@ -131,7 +130,7 @@ class Served:
                 flush_metrics=self.tally.flush,
             ).app()
         )
-        lane = fast_lane(self.endpoint, limits, proxies, uuid4)
+        lane = fast_lane(self.endpoint, limits, proxies, RandomIds())
         self.server = collector_server(self._wrap(slow), lane, settings)
         listening = socket.socket()
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

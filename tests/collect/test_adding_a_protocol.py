@@ -58,7 +58,7 @@ async def answers(ratings, bodies, key="k"):
             body=body,
             params={"article": "a-1"},
             received_at=1 << 60,
-            new_uuid=uuid4,
+            new_uuid=lambda: str(uuid4()),
         )
         endpoint.handle(endpoint.match(request.path), request, replies.append)
     await intake.drained()

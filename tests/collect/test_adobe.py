@@ -77,12 +77,18 @@ def request(body, path="/api/v1/sessions", **given):
     sid = path.split("/")[4] if path.endswith("/events") else None
     params = {} if sid is None else {"sid": sid}
     return Request(
-        method="POST", path=path, body=raw, params=params, received_at=NOW, new_uuid=uuid4, **given
+        method="POST",
+        path=path,
+        body=raw,
+        params=params,
+        received_at=NOW,
+        new_uuid=lambda: str(uuid4()),
+        **given,
     )
 
 
 def own_id(id_="site"):
-    return sessions.new_id(source(id_), uuid4)
+    return sessions.new_id(source(id_), lambda: str(uuid4()))
 
 
 def to_session(sid):
@@ -138,7 +144,7 @@ class Edge:
             headers={name.replace("_", "-").encode(): v.encode() for name, v in headers.items()},
             body=body,
             received_at=self.now,
-            new_uuid=uuid4,
+            new_uuid=lambda: str(uuid4()),
         )
         replies: list[Reply] = []
         running = asyncio.create_task(intake.run())

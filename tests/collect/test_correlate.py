@@ -26,7 +26,7 @@ def request(**headers: str | bytes) -> Request:
         )
         for name, value in headers.items()
     }
-    return Request(method="GET", path="/", headers=given, new_uuid=uuid4)
+    return Request(method="GET", path="/", headers=given, new_uuid=lambda: str(uuid4()))
 
 
 def tracked(value: str | bytes) -> Request:

@@ -52,7 +52,7 @@ class Edge:
         match = self.endpoint.match(path)
         return match, Request(
             method=method, path=path, headers=given, body=body, params=match.params,
-            received_at=at, new_uuid=uuid4,
+            received_at=at, new_uuid=lambda: str(uuid4()),
         )  # fmt: skip
 
     async def ask_all(self, asked, oversized=False):

@@ -89,7 +89,7 @@ class Countries:
 def enrich(tools=None, bots="keep", ip="192.0.2.77", remembered=10, **headers):
     given = {name.replace("_", "-").encode(): value.encode("latin-1") for name, value in headers.items()}  # fmt: skip
     request = Request(
-        method="POST", path="/", headers=given, client_ip=ip, new_uuid=uuid4
+        method="POST", path="/", headers=given, client_ip=ip, new_uuid=lambda: str(uuid4())
     )  # fmt: skip
     return Enricher(tools or Tools(parse_agent=parse), remembered)(request, source(bots=bots))
 
@@ -256,7 +256,7 @@ def test_what_is_remembered_is_bounded_in_number_and_size():
         origin = b"https://" + b"o" * length
         request = Request(
             method="GET", path="/", headers={b"user-agent": agent, b"origin": origin},
-            client_ip="192.0.2.1", new_uuid=uuid4,
+            client_ip="192.0.2.1", new_uuid=lambda: str(uuid4()),
         )  # fmt: skip
         return enricher(request, SimpleNamespace(bots="keep"))
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import random
 import uuid
 
-from footfall.collect.ids import EventIds
+from footfall.collect.ids import EventIds, RandomIds
 
 
 def test_they_are_uuids_of_version_7_with_the_time_of_arrival():
@@ -45,3 +46,20 @@ def test_two_processes_do_not_meet():
 def test_the_far_ends_of_time():
     assert uuid.UUID(EventIds()(0)).version == 7
     assert uuid.UUID(EventIds()((1 << 48) * 1000 + 1)).version == 7
+
+
+def test_random_ids_are_uuids_of_version_4_and_all_of_it_is_drawn():
+    drawn = []
+
+    def random_bytes(count):
+        drawn.append(random.Random(len(drawn)).randbytes(count))
+        return drawn[-1]
+
+    new = RandomIds(random_bytes)
+    ids = [new() for _ in range(1000)]
+    for number, text in enumerate(ids):
+        at = number % 256 * 16
+        expected = uuid.UUID(bytes=drawn[number // 256][at : at + 16], version=4)
+        assert text == str(expected)
+    assert len(set(ids)) == 1000
+    assert uuid.UUID(RandomIds()()).version == 4

@@ -84,7 +84,7 @@ class Desk:
         body = str(name).encode()
         request = Request(
             method="POST", path="/", body=request.pop("body", body), received_at=1 << 50,
-            new_uuid=uuid4, **request,
+            new_uuid=lambda: str(uuid4()), **request,
         )  # fmt: skip
         self.intake.take(
             protocol,

@@ -32,7 +32,7 @@ def request(method: str, body: bytes = b"", **more) -> Request:
         body=body,
         headers=headers,
         received_at=more.pop("at", NOW),
-        new_uuid=uuid4,
+        new_uuid=lambda: str(uuid4()),
         **more,
     )
 

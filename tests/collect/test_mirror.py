@@ -30,7 +30,13 @@ SOURCES = Sources(
 
 def request(client_ip: str = "", **headers: bytes) -> Request:
     given = {name.replace("_", "-").encode(): value for name, value in headers.items()}
-    return Request(method="GET", path="/mirror", headers=given, client_ip=client_ip, new_uuid=uuid4)
+    return Request(
+        method="GET",
+        path="/mirror",
+        headers=given,
+        client_ip=client_ip,
+        new_uuid=lambda: str(uuid4()),
+    )
 
 
 @pytest.mark.parametrize("reason", Reason)

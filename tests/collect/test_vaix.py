@@ -42,7 +42,11 @@ def request(body: bytes, **headers: bytes) -> Request:
     given = {b"authorization": b"Bearer k", b"x-vaix-client-id": b"c"}
     given |= {name.replace("_", "-").encode(): value for name, value in headers.items()}
     return Request(
-        method="POST", path="/api/tracker/events", headers=given, body=body, new_uuid=uuid4
+        method="POST",
+        path="/api/tracker/events",
+        headers=given,
+        body=body,
+        new_uuid=lambda: str(uuid4()),
     )
 
 

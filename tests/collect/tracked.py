@@ -61,7 +61,7 @@ def request(body, *, path="/track", at=NOW, **headers):
         headers={name.replace("_", "-").encode(): v.encode() for name, v in headers.items()},
         body=raw,
         received_at=at,
-        new_uuid=uuid4,
+        new_uuid=lambda: str(uuid4()),
     )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from typing import Any
-from uuid import uuid4
 
 import structlog
 
@@ -16,7 +15,7 @@ from footfall.collect.connection import sweep
 from footfall.collect.endpoint import Endpoint
 from footfall.collect.enrich import Enricher, Tools
 from footfall.collect.fastlane import fast_lane
-from footfall.collect.ids import EventIds
+from footfall.collect.ids import EventIds, RandomIds
 from footfall.collect.intake import Intake
 from footfall.collect.keysets import KeySets, locations
 from footfall.collect.proxies import Proxies
@@ -62,7 +61,9 @@ async def collector(process: Process) -> int:
         metrics_directory=process.data.metrics,
         flush_metrics=tally.flush,
     )
-    uvicorn = collector_server(slow.app(), fast_lane(endpoint, limits, proxies, uuid4), server)
+    uvicorn = collector_server(
+        slow.app(), fast_lane(endpoint, limits, proxies, RandomIds()), server
+    )
 
     _load_certificate(uvicorn)
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import msgspec
 
@@ -48,7 +48,7 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     """By `Forwarded` or `X-Forwarded-For` where a trusted proxy says so. Never stored whole."""
     scheme: str = "http"
     received_at: Micros = 0
-    new_uuid: Callable[[], UUID] = uuid4
+    new_uuid: Callable[[], str] = lambda: str(uuid4())
     """A fresh random UUID (version 4): the randomness port, fixed in tests."""
     memo: dict[object, Any] = msgspec.field(default_factory=dict)
     """What was worked out from method, path, query and headers alone. Requests with the very same

@@ -14,7 +14,6 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, ClassVar
 from urllib.parse import unquote
-from uuid import UUID
 
 import httptools
 import structlog
@@ -40,7 +39,7 @@ class FastLane(Connection):
     endpoint: ClassVar[Endpoint]
     proxies: ClassVar[Proxies]
     new_uuid: ClassVar[Any]
-    """`Callable[[], UUID]`, wrapped as a static method."""
+    """`Request.new_uuid`, wrapped as a static method."""
     heads: ClassVar[Heads]
 
     # The parser
@@ -306,7 +305,7 @@ class FastLane(Connection):
 
 
 def fast_lane(
-    endpoint: Endpoint, limits: Limits, proxies: Proxies, new_uuid: Callable[[], UUID]
+    endpoint: Endpoint, limits: Limits, proxies: Proxies, new_uuid: Callable[[], str]
 ) -> type[FastLane]:
     """The protocol class for `uvicorn.Config(http=…)`, bound to its collaborators."""
     return type(

@@ -103,7 +103,7 @@ def _create(request: Request, sources: Sources, source: Source) -> Intent | Refu
         return Refusal(reason=Reason.BODY_NOT_VALID, detail=str(error), source=source)
     settings = source.of(Jay)
     seconds = round(settings.lifetime_hours * 3600)
-    session_id = str(request.new_uuid())
+    session_id = request.new_uuid()
     session = TrackingSession(
         start_time=request.received_at,
         ends_at=request.received_at + seconds * 1_000_000,

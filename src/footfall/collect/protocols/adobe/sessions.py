@@ -89,9 +89,9 @@ def mark(source_id: str) -> str:
     return hashlib.sha256(source_id.encode()).hexdigest()[:MARK_CHARACTERS]
 
 
-def new_id(source: Source, new_uuid: Callable[[], UUID]) -> str:
+def new_id(source: Source, new_uuid: Callable[[], str]) -> str:
     """64 lower-case hexadecimal characters: the source's mark, then 224 bits of 244 random ones."""
-    drawn = hashlib.sha256(new_uuid().bytes + new_uuid().bytes).hexdigest()
+    drawn = hashlib.sha256(UUID(new_uuid()).bytes + UUID(new_uuid()).bytes).hexdigest()
     return mark(source.id) + drawn[: ID_CHARACTERS - MARK_CHARACTERS]
 
 

@@ -161,12 +161,12 @@ def _intent(request: Request, payload: Payload, entry: Entry, head: Head, secret
     sent_profile = payload.profile.id if payload.profile is not None else None
     who = Asked(
         group,
-        sent_session or str(request.new_uuid()),
+        sent_session or request.new_uuid(),
         sent_profile,
         device_id(payload),
         wanted.profile_less,
         wanted.save_profile,
-        "" if sent_profile is not None else str(request.new_uuid()),
+        "" if sent_profile is not None else request.new_uuid(),
         request.received_at,
         request.new_uuid,
     )
@@ -197,7 +197,7 @@ def _intent(request: Request, payload: Payload, entry: Entry, head: Head, secret
         keys += (profile_key(group, sent_profile),)
     sent = Sent(
         who,
-        str(request.new_uuid()),
+        request.new_uuid(),
         plain,
         said,
         permits,

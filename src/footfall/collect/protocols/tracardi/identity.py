@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple, TypeVar
-from uuid import UUID
 
 import msgspec
 
@@ -172,11 +171,11 @@ class Asked(msgspec.Struct, gc=False):
     fresh: str
     """What a new profile would be called; empty until it is drawn."""
     at: Micros
-    new_uuid: Callable[[], UUID]
+    new_uuid: Callable[[], str]
 
     def new_profile(self) -> Profile:
         """A profile that begins now."""
-        self.fresh = self.fresh or str(self.new_uuid())
+        self.fresh = self.fresh or self.new_uuid()
         return Profile(self.fresh, Known(self.at))
 
 
