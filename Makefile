@@ -24,7 +24,7 @@ run: $(BIN)/.run  ## serve in dev mode, data in ./footfall-data
 	$(BIN)/footfall serve --dev
 
 test: $(BIN)/.dev  ## everything that takes seconds
-	$(BIN)/python -m pytest -m "not long"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not long"
 
 test-long: $(BIN)/.dev  ## what takes minutes: faults by the dozen, millions of events
 	$(BIN)/python -m pytest

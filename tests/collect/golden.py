@@ -249,12 +249,14 @@ def _source(
 
 
 def _tracardi(name: str, given: dict[str, Any], at: int) -> Change:
-    """What Tracardi's state holds of a name: a session, a profile, an alias, or an event."""
+    """What Tracardi's state holds of a name: a session, a profile, an alias, an event, the era."""
     group = given.get("group", "site")
     value: Any = b""
     if "session" in given:
         key = identity.session_key(group, name)
         value = identity.Session(given["session"], at, given.get("visited", True))
+    elif "era" in given:
+        key, value = identity.era_key(group), identity.write(given["era"])
     elif "into" in given:
         key, value = identity.profile_key(group, name), identity.Alias(given["into"])
     elif "device" in given:

@@ -204,6 +204,23 @@ def test_a_deleted_profile_is_not_asked_back_by_its_id():
         assert [event["profile_id"] for event in edge.events()] == [first, second]
 
 
+def test_sessions_of_an_earlier_era_look_their_profiles_up():
+    proving = source(identification={"sign-in": ("email.main",)})
+    sign_in = {"type": "sign-in", "properties": {"email": "ann@example.com"}}
+    with Edge(proving) as edge:
+        first = edge.profile("x", session="S1")
+        edge.profile(sign_in, session="S1", profile=first)
+        edge.now += 1_000_000
+        second = edge.profile("x", session="S2")
+        stranger = edge.profile("x", session="S3")
+        assert edge.profile(sign_in, session="S2", profile=second) == first
+        # What S2 and S3 say of their profiles was written before the merge.
+        assert edge.profile("x", session="S2", profile=second) == first
+        assert edge.profile("x", session="S2") == first
+        assert edge.profile("x", session="S3", profile=stranger) == stranger
+        assert edge.profile("x", session="S4", profile=second) == first
+
+
 def test_slashes_in_ids_lead_to_nobody_else():
     keys = {
         identity.stale_key("site", device, profile)

@@ -136,7 +136,9 @@ class Edge:
 
     def forget(self, key) -> None:
         """Take a key out of the state, as an erasure does."""
-        gone = Outcome(changes=(Change(key, None, self.now),))
+        era = identity.write(self.now)
+        ends = Change(identity.era_key("site"), era, self.now + DAY * 1000)
+        gone = Outcome(changes=(Change(key, None, self.now), ends))
         self._runner.run(self.journal.transact([gone]))
 
     def stored(self) -> list[str]:

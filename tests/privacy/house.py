@@ -9,7 +9,7 @@ from functools import partial
 
 from remains import holders
 
-from footfall.app.erasing import keys
+from footfall.app.erasing import ended, keys
 from footfall.data import DataDirectory
 from footfall.journal.clock import system_clock
 from footfall.journal.contract import Outcome
@@ -49,6 +49,7 @@ class House:
             loader=self.loader,
             media=self.media,
             keys=partial(keys, SOURCES),
+            ended=partial(ended, SOURCES),
             now=system_clock,
         )
         self.people = People(self.eraser, self.lake, self.follow)

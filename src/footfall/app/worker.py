@@ -13,7 +13,7 @@ from typing import Any
 import structlog
 
 from footfall.app.child import Process, background, on_signals
-from footfall.app.erasing import keys
+from footfall.app.erasing import ended, keys
 from footfall.app.importing import ProfileImporter
 from footfall.collect.protocols.adobe.settings import Adobe
 from footfall.console.server import serve_console
@@ -175,6 +175,7 @@ def _service(  # noqa: PLR0917 - everything that was opened
         loader=loader,
         media=media,
         keys=lambda erasure: keys(service.sources, erasure),
+        ended=lambda erasure, now: ended(service.sources, erasure, now),
         now=system_clock,
     )
     service = LocalService(

@@ -44,6 +44,8 @@ REMEMBERED: Micros = 86_400 * 1_000_000
 
 Keys = Callable[[Erasure], Iterable[str]]
 """Under which keys of the journal's state the protocols may hold something of these people."""
+Ended = Callable[[Erasure, Micros], Iterable[Change]]
+"""What the protocols change in the state besides, as of a moment."""
 Step = Mapping[str, Any]
 """How far it is: ``done``, ``total``, ``what``; the last one has the ``receipt`` too."""
 
@@ -60,6 +62,7 @@ class Eraser:
         loader: Loader,
         media: MediaRunner,
         keys: Keys,
+        ended: Ended,
         now: Callable[[], Micros],
     ) -> None:
         self._data = data
@@ -68,6 +71,7 @@ class Eraser:
         self._loader = loader
         self._media = media
         self._keys = keys
+        self._ended = ended
         self._now = now
         self._unfinished = Erasures(data.path / "erasures")
         self.audit = data.path / "erasures.jsonl"
@@ -166,7 +170,15 @@ class Eraser:
         value = msgspec.msgpack.encode(erasure)
         mine = Change(ERASURE_KEY, value, self._now() + REMEMBERED)
         (result,) = await self._journal.transact(
-            [Outcome(changes=(mine, *await self._forgotten(erasure)))]
+            [
+                Outcome(
+                    changes=(
+                        mine,
+                        *await self._forgotten(erasure),
+                        *self._ended(erasure, self._now()),
+                    )
+                )
+            ]
         )
         if isinstance(result, Exception):
             raise result

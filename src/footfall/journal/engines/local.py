@@ -61,7 +61,7 @@ log = structlog.get_logger(__name__)
 
 SEGMENT_BYTES = 64 << 20
 ALLOCATE_BYTES = 4 << 20
-SETTLED_CHANGES = 8192
+SETTLED_CHANGES = 32_768
 """State changes of a process after which they are taken into the state's file."""
 NEARLY_FULL_BYTES = 16 << 20
 STALLED_SECONDS = 1.0

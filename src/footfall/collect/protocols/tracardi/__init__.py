@@ -44,7 +44,13 @@ from footfall.collect.protocols.tracardi.content import (
 )
 from footfall.collect.protocols.tracardi.deciding import NO_DEBUGGING, NO_WHOLE, Sent, decide
 from footfall.collect.protocols.tracardi.flags import Flags
-from footfall.collect.protocols.tracardi.identity import Asked, event_key, profile_key, session_key
+from footfall.collect.protocols.tracardi.identity import (
+    Asked,
+    era_key,
+    event_key,
+    profile_key,
+    session_key,
+)
 from footfall.collect.protocols.tracardi.moments import micros
 from footfall.collect.protocols.tracardi.settings import Tracardi
 from footfall.collect.protocols.tracardi.traits import Rules, Said
@@ -70,6 +76,7 @@ class Entry(NamedTuple):
     settings: Tracardi
     group: str
     rules: Rules
+    era_key: str
     remembers: bool
     """Whether the profile's consents count."""
 
@@ -93,7 +100,7 @@ class Routing:
             settings = source.of(Tracardi)
             remembers = source.consent != "none" and bool(source.privacy.consents)
             group = settings.identity or source.id
-            found = Entry(source, settings, group, Rules(settings), remembers)
+            found = Entry(source, settings, group, Rules(settings), era_key(group), remembers)
             self._known[named] = found  # only keys and names of sources: there are few
         return found
 
@@ -192,8 +199,8 @@ def _intent(request: Request, payload: Payload, entry: Entry, head: Head, secret
     debugger = _leave(wanted.debugger, entry.settings, warnings, NO_DEBUGGING)
     whole = _leave(wanted.whole, entry.settings, warnings, NO_WHOLE)
     del warnings[MOST_WARNINGS:]
-    keys: tuple[str, ...] = (session_key(group, who.session_id),)
-    if sent_profile is not None:
+    keys: tuple[str, ...] = (session_key(group, who.session_id), entry.era_key)
+    if sent_profile is not None and not plain:
         keys += (profile_key(group, sent_profile),)
     sent = Sent(
         who,

@@ -28,6 +28,8 @@ from footfall.collect.protocols.tracardi.identity import (
     Session,
     Unasked,
     Value,
+    era,
+    era_key,
     identify,
     is_known,
     joined,
@@ -48,6 +50,7 @@ from footfall.model import Event, Facts, Micros
 from footfall.settings import Source
 
 NO_DEBUGGING = "options.debugger has no effect: this source does not allow it."
+ERA_LASTS = 36_500 * DAY
 NO_WHOLE = "options.profile has no effect: this source does not allow it."
 
 
@@ -84,10 +87,13 @@ def decide(intent: Intent, states: States, events: Sequence[Event]) -> Outcome |
     if sent.plain and events:
         expected = _begins if sent.who.sent is None else _goes_on
         changes = expected(intent, sent.who, states)
+        if isinstance(changes, More):
+            return changes
         if changes is not None and not any(event.withheld for event in events):
             who = sent.who
             told = {"id": who.sent or who.fresh}
             reply = answers.taken(sent.task, who.session_id, told, (), sent.warnings)
+            sent.more.clear()
             return Outcome(events, (), changes, reply)
     look = Look(states, {*intent.keys, *sent.more}, sent.who.group)
     try:
@@ -106,23 +112,29 @@ def decide(intent: Intent, states: States, events: Sequence[Event]) -> Outcome |
 # else, and whatever is not as expected, is `_Decision`'s.
 
 
-def _goes_on(intent: Intent, who: Asked, states: States) -> tuple[Change, ...] | None:
-    """A known session of the very profile that was sent goes on: nothing changes."""
-    value, profile = states.get(intent.keys[0]), states.get(intent.keys[1])
-    if value is None or profile is None:
+def _goes_on(intent: Intent, who: Asked, states: States) -> tuple[Change, ...] | More | None:
+    """A known session of the very profile that was sent goes on: nothing changes.
+
+    The profile itself is looked at only where it may have become another since.
+    """
+    value = states.get(intent.keys[0])
+    if value is None:
         return None
     session = read_session(value)
-    if (
-        session.profile_id == who.sent
-        and session.visited
-        and who.at - session.written_at < DAY
-        and is_known(profile)
-    ):
+    if session.profile_id != who.sent or not session.visited or who.at - session.written_at >= DAY:
+        return None
+    if session.era == era(states.get(intent.keys[1])):
         return ()
-    return None
+    sent: Sent = intent.payload
+    key = profile_key(who.group, who.sent or "")
+    if key not in sent.more:
+        sent.more.append(key)
+        return More((key,))
+    profile = states.get(key)
+    return () if profile is not None and is_known(profile) else None
 
 
-def _begins(intent: Intent, who: Asked, states: States) -> tuple[Change, ...] | None:
+def _begins(intent: Intent, who: Asked, states: States) -> tuple[Change, ...] | More | None:
     """Somebody comes for the first time: a session and its profile come into being."""
     session_key = intent.keys[0]
     if session_key in states:
@@ -131,7 +143,7 @@ def _begins(intent: Intent, who: Asked, states: States) -> tuple[Change, ...] | 
     return (
         Change(
             session_key,
-            write(Session(who.fresh, who.at)),
+            write(Session(who.fresh, who.at, True, era(states.get(intent.keys[1])))),
             who.at + round(settings.remember_sessions_days * DAY),
         ),
         Change(
@@ -155,6 +167,7 @@ class _Decision:
         self._group = sent.who.group
         self._changes: list[Change] = []
         self._is_changed = False
+        self._era = era(look.value(era_key(self._group)))
         self._absorbed: set[str] = set()
         """Profiles that became aliases of this one just now."""
 
@@ -295,6 +308,8 @@ class _Decision:
         into = write(Alias(winner.id))
         for alias in (loser.id, *loser.known.aliases):
             self._change(profile_key(self._group, alias), into, self._profile_time())
+        self._era = max(self._at, self._era + 1)
+        self._change(era_key(self._group), write(self._era), ERA_LASTS)
         self._become(winner)
 
     # What is written
@@ -361,7 +376,7 @@ class _Decision:
                 self._change(key, profile.id.encode(), self._profile_time())
 
     def _put_session(self, session: Session) -> None:
-        renewed = msgspec.structs.replace(session, written_at=self._at)
+        renewed = msgspec.structs.replace(session, written_at=self._at, era=self._era)
         key = session_key(self._group, self._sent.who.session_id)
         days = self._settings.remember_sessions_days
         self._change(key, write(renewed), round(days * DAY))

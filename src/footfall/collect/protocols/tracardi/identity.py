@@ -40,6 +40,14 @@ def profile_key(group: str, profile_id: str) -> str:
     return f"tracardi/{group}/profile/{profile_id}"
 
 
+def era_key(group: str) -> str:
+    """Holds the group's era, which ends when a profile becomes an alias or is erased: a number.
+
+    What a session of this era says of its profile still holds, without a look at the profile.
+    """
+    return f"tracardi/{group}/era"
+
+
 def stale_key(group: str, device_id: str, profile_id: str) -> str:
     """Holds the id of the profile that a device was given for an id that nobody issued."""
     device = device_id.replace("%", "%25").replace("/", "%2F")
@@ -64,6 +72,8 @@ class Session(msgspec.Struct, frozen=True, array_like=True, gc=False):
     written_at: Micros
     visited: bool = True
     """Whether it was counted as a visit of its profile."""
+    era: int = 0
+    """In which it was written."""
 
 
 class Known(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="profile"):
@@ -87,6 +97,7 @@ class Alias(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="alias")
     into: str
 
 
+read_era = msgspec.msgpack.Decoder(int).decode
 read_session = msgspec.msgpack.Decoder(Session).decode
 read_profile = msgspec.msgpack.Decoder(Known | Alias).decode
 write = msgspec.msgpack.Encoder().encode
@@ -145,6 +156,11 @@ class Look:
         """The profile whose id a key holds."""
         value = self.value(key)
         return None if value is None else self.profile(value.decode())
+
+
+def era(value: bytes | None) -> int:
+    """The era that the state holds; 0 before anything ended one."""
+    return 0 if value is None else read_era(value)
 
 
 # The table
