@@ -58,7 +58,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     backups: tuple[Backup, ...] = ()
     """Made before it was done: they still hold these people."""
     backups_note: str = ""
-    secret: str
+    secret_fingerprint: str
     """Which directory's secret the hashes were made with, by its own hash."""
 
 
@@ -99,7 +99,7 @@ def entry(progress: Progress, secret: bytes, backups: Iterable[Backup], now: Mic
         journal_trimmed_through=f"{progress.partition}:{progress.trimmed}",
         backups=held,
         backups_note=STILL_IN_BACKUPS if held else "",
-        secret=fingerprint(secret),
+        secret_fingerprint=fingerprint(secret),
     )
 
 

@@ -228,7 +228,7 @@ class Eraser:
         """
         secret = self._data.secret()
         mark = audit.fingerprint(secret)
-        if any(entry.secret != mark for entry in entries):
+        if any(entry.secret_fingerprint != mark for entry in entries):
             raise AuditNotValid("The audit is of a directory with another secret.")
         known = {entry.erasure_id for entry in audit.entries(self.audit)}
         new = [entry for entry in entries if entry.erasure_id not in known]
