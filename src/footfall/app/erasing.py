@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 
 from footfall.collect import correlate
 from footfall.collect.protocols.tracardi import identity
-from footfall.collect.protocols.tracardi.deciding import ERA_LASTS
 from footfall.collect.protocols.tracardi.settings import Tracardi
 from footfall.journal.contract import Change
 from footfall.model import Erasure, Micros, media_key
@@ -35,4 +34,4 @@ def ended(sources: Sequence[Source], erasure: Erasure, now: Micros) -> Iterable[
     """What changes where nothing is forgotten: what sessions say of profiles held until now."""
     meant = [one for one in sources if erasure.source in {None, one.id}]
     for group in {one.of(Tracardi).identity or one.id for one in meant}:
-        yield Change(identity.era_key(group), identity.write(now), now + ERA_LASTS)
+        yield Change(identity.era_key(group), identity.write(now), now + identity.ERA_LASTS)

@@ -16,8 +16,10 @@ import msgspec
 from footfall.collect import consent
 from footfall.collect.contract import Intent, Reply
 from footfall.collect.protocols.tracardi import answers, traits
+from footfall.collect.protocols.tracardi.expected import begins, goes_on
 from footfall.collect.protocols.tracardi.identity import (
     DAY,
+    ERA_LASTS,
     REMEMBER_EVENTS,
     Alias,
     Asked,
@@ -31,13 +33,11 @@ from footfall.collect.protocols.tracardi.identity import (
     era,
     era_key,
     identify,
-    is_known,
     joined,
     may_merge,
     merged,
     point_key,
     profile_key,
-    read_session,
     session_key,
     with_consents,
     with_traits,
@@ -50,7 +50,6 @@ from footfall.model import Event, Facts, Micros
 from footfall.settings import Source
 
 NO_DEBUGGING = "options.debugger has no effect: this source does not allow it."
-ERA_LASTS = 36_500 * DAY
 NO_WHOLE = "options.profile has no effect: this source does not allow it."
 
 
@@ -85,9 +84,12 @@ def decide(intent: Intent, states: States, events: Sequence[Event]) -> Outcome |
     """Events, changes and the answer; or the keys that it takes besides."""
     sent: Sent = intent.payload
     if sent.plain and events:
-        expected = _begins if sent.who.sent is None else _goes_on
-        changes = expected(intent, sent.who, states)
+        if sent.who.sent is None:
+            changes = begins(intent.keys, sent.who, states, intent.source.of(Tracardi))
+        else:
+            changes = goes_on(intent.keys, sent.who, states, sent.more)
         if isinstance(changes, More):
+            sent.more.extend(changes.keys)
             return changes
         if changes is not None and not any(event.withheld for event in events):
             who = sent.who
@@ -106,52 +108,6 @@ def decide(intent: Intent, states: States, events: Sequence[Event]) -> Outcome |
         raise
     sent.more.clear()  # whoever decides it again begins anew
     return outcome
-
-
-# What is expected of a request, and mostly is so: its events are made as if it were. Everything
-# else, and whatever is not as expected, is `_Decision`'s.
-
-
-def _goes_on(intent: Intent, who: Asked, states: States) -> tuple[Change, ...] | More | None:
-    """A known session of the very profile that was sent goes on: nothing changes.
-
-    The profile itself is looked at only where it may have become another since.
-    """
-    value = states.get(intent.keys[0])
-    if value is None:
-        return None
-    session = read_session(value)
-    if session.profile_id != who.sent or not session.visited or who.at - session.written_at >= DAY:
-        return None
-    if session.era == era(states.get(intent.keys[1])):
-        return ()
-    sent: Sent = intent.payload
-    key = profile_key(who.group, who.sent or "")
-    if key not in sent.more:
-        sent.more.append(key)
-        return More((key,))
-    profile = states.get(key)
-    return () if profile is not None and is_known(profile) else None
-
-
-def _begins(intent: Intent, who: Asked, states: States) -> tuple[Change, ...] | More | None:
-    """Somebody comes for the first time: a session and its profile come into being."""
-    session_key = intent.keys[0]
-    if session_key in states:
-        return None
-    settings = intent.source.of(Tracardi)
-    return (
-        Change(
-            session_key,
-            write(Session(who.fresh, who.at, True, era(states.get(intent.keys[1])))),
-            who.at + round(settings.remember_sessions_days * DAY),
-        ),
-        Change(
-            profile_key(who.group, who.fresh),
-            write(Known(who.at, 1)),
-            who.at + round(settings.remember_profiles_days * DAY),
-        ),
-    )
 
 
 class _Decision:

@@ -16,6 +16,7 @@ from footfall.model import Micros
 
 DAY = 86_400_000_000
 """In microseconds."""
+ERA_LASTS = 36_500 * DAY
 REMEMBER_EVENTS = 7 * DAY
 LONGEST_CHAIN = 8
 """Of aliases that are followed; each merge leads old ones to the newest profile at once."""
