@@ -145,8 +145,10 @@ def ask(port, method, path, body=None, headers=None):
 def workspace(tmp_path):
     if os.getuid() == 0:
         # nginx's worker is nobody then, and pytest's folders are their owner's only.
-        for parent in [tmp_path, *tmp_path.parents][:3]:
-            parent.chmod(0o755)
+        for folder in (tmp_path, *tmp_path.parents):
+            if folder.stat().st_uid or folder.stat().st_mode & 0o005 == 0o005:
+                break
+            folder.chmod(0o755)
     return tmp_path
 
 
