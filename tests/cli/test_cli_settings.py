@@ -173,6 +173,19 @@ def test_what_stays_in_memory_while_it_serves_is_little():
     assert result.stdout == "[]\n"
 
 
+@pytest.mark.slow
+def test_a_collector_loads_neither_rich_nor_the_analytical_engine():
+    program = (
+        "import sys, footfall.app.__main__, footfall.app.collector\n"
+        "heavy = {'rich', 'duckdb', 'jinja2', 'nanoarrow'}\n"
+        "print(sorted(name for name in heavy if sys.modules.get(name)))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert result.stdout == "[]\n"
+
+
 # -- manners ------------------------------------------------------------------------------------
 
 

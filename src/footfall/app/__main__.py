@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+import footfall.lean  # noqa: F401 - for what it does
+
+# isort: split
 import asyncio
 import gc
 import json
