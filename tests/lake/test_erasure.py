@@ -251,9 +251,10 @@ def test_queries_are_right_all_the_while(house):
     for day in range(4):
         received = {"received_at": NOON + day * DAY}
         house.load(*crowd(600, **received), make_event(profile_id=ANNA, **received))
-    seen = []
+    askers = [[], [], []]
+    """What each saw, one question after another; those of two may cross."""
 
-    async def ask_on(done):
+    async def ask_on(done, seen):
         while not done.is_set():
             sql = f"SELECT count(*), count(*) FILTER (profile_id = '{ANNA}') FROM events"
             ((total, annas),) = (await ask(house.lake, sql, seconds=20)).rows
@@ -262,7 +263,7 @@ def test_queries_are_right_all_the_while(house):
 
     async def run():
         done = asyncio.Event()
-        asking = [asyncio.create_task(ask_on(done)) for _ in range(3)]
+        asking = [asyncio.create_task(ask_on(done, seen)) for seen in askers]
         ids = await expand(house.lake, [Id("profile", ANNA)])
         async for _ in delete_rows(house.lake, ids, EVERYTHING):
             await asyncio.sleep(0.02)
@@ -272,9 +273,10 @@ def test_queries_are_right_all_the_while(house):
         await asyncio.gather(*asking)
 
     asyncio.run(run())
-    assert seen == sorted(seen, reverse=True)
-    assert seen[-1] == 0
-    assert len(seen) > 5
+    for seen in askers:
+        assert seen == sorted(seen, reverse=True)
+        assert seen[-1] == 0
+        assert len(seen) > 2
 
 
 @pytest.mark.slow

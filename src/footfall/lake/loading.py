@@ -25,7 +25,14 @@ import structlog
 from footfall.journal.contract import Position, Record
 from footfall.lake.facts import store_facts
 from footfall.lake.lake import Lake
-from footfall.lake.parsing import PARSE, PARSE_CAREFULLY, RECORDS, staging_table
+from footfall.lake.parsing import (
+    PARSE,
+    PARSE_CAREFULLY,
+    PARSE_USUAL,
+    RECORDS,
+    is_usual,
+    staging_table,
+)
 from footfall.lake.tables import EVENTS, PASSING, REJECTS, Table, read_query
 from footfall.model import Micros
 
@@ -104,20 +111,25 @@ def stage(work: Work, slot: int, connection: duckdb.DuckDBPyConnection) -> Stage
             connection.register(RECORDS, records)
             try:
                 name = f"memory.main.{table.name}_{slot}"
-                tables.append(_stage_table(connection, table, name))
+                usual = table is REJECTS or is_usual(record.events for _, record in work.records)
+                tables.append(_stage_table(connection, table, name, usual=usual))
             finally:
                 connection.unregister(RECORDS)
     return Staged(work, tuple(tables))
 
 
-def _stage_table(connection: duckdb.DuckDBPyConnection, table: Table, name: str) -> StagedTable:
+def _stage_table(
+    connection: duckdb.DuckDBPyConnection, table: Table, name: str, *, usual: bool
+) -> StagedTable:
+    parse = PARSE_USUAL if usual else PARSE
     try:
         connection.execute(staging_table(table, name, checked=True))
-        connection.execute(f"INSERT INTO {name} {PARSE[table.name]}")
+        connection.execute(f"INSERT INTO {name} {parse[table.name]}")
     except UNTAKEN as error:
         log.warning("lake.batch_not_taken_whole", table=table.name, error=type(error).__name__)
     else:
-        return StagedTable(table, name, False, *_found(connection, table, name))
+        found = (False,) * 3 if usual else _found(connection, table, name)
+        return StagedTable(table, name, False, *found)
     connection.execute(staging_table(table, name, checked=False))
     connection.execute(f"INSERT INTO {name} {PARSE_CAREFULLY[table.name]}")
     return StagedTable(table, name, True, *_found(connection, table, name))
