@@ -276,7 +276,7 @@ def test_queries_are_right_all_the_while(house):
     for seen in askers:
         assert seen == sorted(seen, reverse=True)
         assert seen[-1] == 0
-        assert len(seen) > 2
+    assert sum(map(len, askers)) > 5
 
 
 @pytest.mark.slow
