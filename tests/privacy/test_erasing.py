@@ -317,7 +317,9 @@ def test_a_restored_backup_is_erased_once_more_by_its_audit(house, tmp_path):
         assert sum(len(one["repeats"]) for one in receipts) == 2
         assert again.holders(*IDS) == []
         assert again.sql("SELECT count(*) FROM events WHERE source = 'blog'") == [(1,)]
-        stranger = json.dumps({**json.loads(audit.splitlines()[0]), "secret_fingerprint": "of another"})
+        stranger = json.dumps(
+            {**json.loads(audit.splitlines()[0]), "secret_fingerprint": "of another"}
+        )
         with pytest.raises(AuditNotValid, match="secret"):
             run(again.forget(repeated=stranger))
         with pytest.raises(AuditNotValid, match="read"):
