@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import sqlite3
 import time
 
 import pytest
@@ -386,3 +387,36 @@ def test_closing_finishes_the_commit_that_has_begun_and_refuses_those_behind_it(
         asyncio.run(scenario(journal))
     with opened(directory) as journal:
         assert ids(asyncio.run(read_all(journal))[0]) == ["e0"]
+
+
+def test_changed_state_is_taken_into_its_file_beside_the_commits(directory, monkeypatch):
+    monkeypatch.setattr(local, "SETTLED_CHANGES", 10)
+
+    async def scenario(journal):
+        for number in range(40):
+            await journal.transact([put(f"k{number}", b"v")])
+        await asyncio.wrap_future(journal._settling)
+        # Read without SQLite's own log: what is in the file itself.
+        file = sqlite3.connect(f"{state_path(directory, 0).as_uri()}?immutable=1", uri=True)
+        with contextlib.closing(file):
+            return file.execute("SELECT count(*) FROM state").fetchone()[0]
+
+    with opened(directory) as journal:
+        assert asyncio.run(scenario(journal)) >= 10
+
+
+def test_state_that_cannot_be_settled_now_stops_nobody(directory, monkeypatch):
+    def full():
+        raise JournalUnavailable("no space")
+
+    monkeypatch.setattr(local, "SETTLED_CHANGES", 1)
+
+    async def scenario(journal):
+        monkeypatch.setattr(journal._keeping, "settle", full)
+        for _ in range(3):
+            await journal.transact([count("n")])
+        [result] = await journal.transact([count("n")])
+        return result.reply
+
+    with opened(directory) as journal:
+        assert asyncio.run(scenario(journal)) == 4

@@ -16,7 +16,7 @@ from footfall.errors import QueryRefused, QueryTimeout
 from footfall.lake import query as queries
 from footfall.lake.lake import Lake
 from footfall.lake.loader import Loader
-from footfall.lake.query import FORMATS, ask, export, query
+from footfall.lake.query import FORMATS, _worded, ask, export, query
 
 HOSTILE = """
 select * from loader
@@ -387,3 +387,28 @@ def test_a_query_that_needs_too_much_memory_is_refused_in_words(rig):
     with pytest.raises(QueryRefused, match="query_memory_mb"):
         run(rig.lake, "select list(repeat('x', 1000) || range) from range(100000000)")
     assert run(rig.lake, "select count(*) from events").rows == [(21,)]
+
+
+def test_a_query_that_begins_at_a_tables_first_delete_is_asked_again():
+    asked = []
+
+    def work(cursor):
+        asked.append(cursor)
+        if len(asked) == 1:
+            raise duckdb.CatalogException("Table with name ducklake_inlined_delete_14 is not there")
+        return "rows"
+
+    assert _worded(work, "cursor") == "rows"
+    assert asked == ["cursor", "cursor"]
+
+
+def test_a_query_of_a_table_that_is_not_there_is_asked_once():
+    asked = []
+
+    def work(cursor):
+        asked.append(cursor)
+        raise duckdb.CatalogException("Table with name nobody is not there")
+
+    with pytest.raises(QueryRefused, match="nobody"):
+        _worded(work, "cursor")
+    assert len(asked) == 1
