@@ -12,7 +12,18 @@ the command line. Nothing here opens a port, the data directory, or a connection
 """
 
 from footfall.settings.documentation import Row, describe
-from footfall.settings.fields import Limits, Media, Privacy, Server, Settings, Source, setting
+from footfall.settings.fields import (
+    Limits,
+    Media,
+    Privacy,
+    Server,
+    Service,
+    Settings,
+    Slot,
+    Source,
+    Streams,
+    setting,
+)
 from footfall.settings.reading import load
 from footfall.settings.values import unreadable_files
 
@@ -22,8 +33,11 @@ __all__ = [
     "Privacy",
     "Row",
     "Server",
+    "Service",
     "Settings",
+    "Slot",
     "Source",
+    "Streams",
     "describe",
     "load",
     "setting",

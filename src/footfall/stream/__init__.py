@@ -1,0 +1,14 @@
+"""Streams: broadpeak.io session tracking and the server-side ad insertion that it reports on.
+
+``contract``     the values that pass between the parts: lists, cues, ads, pods, contexts
+``playlist``     HLS media playlists: read once, cut and joined as text; `multivariant` likewise
+``markers``      SCTE-35 in HLS in all its forms (`scte35` decodes the payload)
+``vast`` ``vmap``  what an ad server says; `adserver` asks it and follows wrappers
+``creatives``    an ad's own playlists, matched to the content's; `preparing` makes them by ffmpeg
+``splice``       pure: a list and the pods of a session become the session's list
+``contexts``     what the journal's state holds of sessions and services
+``deciding``     one ad decision per break and session, over all processes
+``tracking``     the session-tracking JSON; ``beacons`` server-side tracking
+``fetch``        outgoing HTTP, with its limits; ``origin`` the origin's lists, shared by sessions
+``endpoint``     the HTTP surface under ``/stream``
+"""

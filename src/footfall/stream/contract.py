@@ -1,0 +1,348 @@
+"""The values that pass between the parts of a stream: lists, cues, ads, pods, contexts.
+
+Times are whole microseconds. A live stream's are those of the original stream's clock, since 1970
+in UTC (its program date time); a VOD's begin with 0. Milliseconds appear only where answers do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from footfall.model import Micros
+
+SLATE = "SLATE"
+"""`Placed.ad_id` of what fills a break where there is no ad."""
+
+
+class Cue(msgspec.Struct, frozen=True, gc=False):
+    """One SCTE-35 marker of a media playlist, whatever tag said it."""
+
+    index: int
+    """The segment that it stands before."""
+    at_us: Micros
+    """When it takes effect: that segment's start, or what the marker itself dates."""
+    out: bool
+    """True: a break begins (or goes on, see `elapsed_us`); False: it ends."""
+    duration_us: int | None = None
+    """Of the whole break, where the marker says so."""
+    elapsed_us: int = 0
+    """How much of the break had passed at `at_us`: more than 0 for continuations."""
+    id: str | None = None
+    """The splice event's id or the date range's, where it has one."""
+    upid: str | None = None
+
+
+class MediaList(msgspec.Struct, frozen=True, gc=False):
+    """One HLS media playlist as it was fetched, ready to be cut and joined as text.
+
+    Addresses in its text are absolute. Segment `i` starts at `starts[i]` and ends where the next
+    starts. Everything is by segment, so that `"".join(chunks[a:b])` is lines of the original.
+    """
+
+    url: str
+    target_s: int
+    version: int
+    sequence: int
+    """EXT-X-MEDIA-SEQUENCE: the number of segment 0."""
+    discontinuity_sequence: int
+    head: str
+    """Header lines that are kept as they are, each ended by a newline: EXT-X-INDEPENDENT-SEGMENTS,
+    EXT-X-DEFINE, unknown ones. Not EXTM3U, VERSION, TARGETDURATION, the sequences, PLAYLIST-TYPE,
+    nor anything of low latency."""
+    ended: bool
+    """EXT-X-ENDLIST was there."""
+    starts: Sequence[Micros]
+    """One more than segments: the last is the end of the last segment. From program date times
+    where there are any, else from 0; gaps between dates are kept."""
+    chunks: Sequence[str]
+    """By segment: its lines (EXTINF, BYTERANGE, BITRATE, GAP, unknown ones, DISCONTINUITY,
+    program date time, KEY, MAP, DATERANGE) and its address, each line ended by a newline, without
+    SCTE-35 markers and without anything of low latency."""
+    plain: Sequence[str]
+    """Likewise, without DISCONTINUITY, program date time, KEY, MAP and DATERANGE."""
+    dated: bool
+    """It had program date times."""
+    durations: Sequence[int]
+    """EXTINF of each segment."""
+    discontinuities: Sequence[int] = ()
+    """Indices of the segments that EXT-X-DISCONTINUITY stands before, rising."""
+    keys: Sequence[tuple[int, str]] = ()
+    """(index, lines): the KEY lines in force from that segment on; rising indices."""
+    maps: Sequence[tuple[int, str]] = ()
+    """(index, line): the EXT-X-MAP in force from that segment on."""
+    dateranges: Sequence[tuple[int, str]] = ()
+    """(index, line): EXT-X-DATERANGE before that segment, those of SCTE-35 left out."""
+    cues: Sequence[Cue] = ()
+
+    def __len__(self) -> int:
+        return len(self.chunks)
+
+
+class Rendition(msgspec.Struct, frozen=True, gc=False):
+    """One media playlist of a multivariant playlist, with what is known of it."""
+
+    uri: str
+    """Absolute."""
+    kind: str
+    """video (with or without sound in it), audio or subtitles."""
+    muxed: bool = True
+    """Of video: its sound is in it, not in a rendition of its own."""
+    bandwidth: int = 0
+    """Bits per second; 0: unknown, and always for audio and subtitles."""
+    width: int = 0
+    height: int = 0
+    frame_rate: float = 0.0
+    codecs: str = ""
+    group: str = ""
+    """GROUP-ID of audio and subtitles."""
+    name: str = ""
+    language: str = ""
+    default: bool = False
+
+
+class Multivariant(msgspec.Struct, frozen=True, gc=False):
+    """A multivariant playlist: its lines, and what they name."""
+
+    url: str
+    renditions: Sequence[Rendition]
+    """In the order of the file, each media playlist once."""
+    parts: Sequence[str]
+    """Its text, cut at the addresses of media playlists: `parts[0] + address 0 + parts[1] + …`.
+    I-frame playlists are left out: ads have none."""
+    addresses: Sequence[str]
+    """Absolute, one fewer than `parts`."""
+
+
+# What an ad server said
+
+
+class Beacon(msgspec.Struct, frozen=True, omit_defaults=True, array_like=True, gc=False):
+    """One address that wants to hear of one thing."""
+
+    type: str
+    """As VAST and VMAP write it: impression, start, firstQuartile, …, breakStart."""
+    url: str
+    """With its macros, as the ad server sent it."""
+    offset_ms: int | None = None
+    """Of progress: from the ad's start. Percentages are resolved when the ad is placed."""
+    offset_percent: float | None = None
+
+
+class MediaFile(msgspec.Struct, frozen=True, omit_defaults=True, array_like=True, gc=False):
+    url: str
+    type: str
+    """MIME type: application/vnd.apple.mpegurl, video/mp4, …"""
+    delivery: str = "progressive"
+    bitrate: int = 0
+    """Kilobits per second."""
+    width: int = 0
+    height: int = 0
+    codec: str = ""
+    mezzanine: bool = False
+
+
+class Script(msgspec.Struct, frozen=True, omit_defaults=True, array_like=True, gc=False):
+    """A JavaScript or executable resource of a verification."""
+
+    url: str
+    api_framework: str = ""
+    browser_optional: bool = False
+
+
+class Verification(msgspec.Struct, frozen=True, omit_defaults=True, array_like=True, gc=False):
+    vendor: str = ""
+    scripts: tuple[Script, ...] = ()
+    executables: tuple[Script, ...] = ()
+    events: tuple[Beacon, ...] = ()
+    parameters: str = ""
+
+
+class Graphic(msgspec.Struct, frozen=True, omit_defaults=True, array_like=True, gc=False):
+    """An icon, a companion or a non-linear ad: a resource beside or over the picture."""
+
+    kind: str
+    """icon, companion or nonlinear."""
+    creative_id: str = ""
+    program: str = ""
+    """Of icons."""
+    width: int = 0
+    height: int = 0
+    x: str = ""
+    y: str = ""
+    offset_ms: int | None = None
+    duration_ms: int | None = None
+    static: str = ""
+    static_type: str = ""
+    iframe: str = ""
+    html: str = ""
+    parameters: str = ""
+    click_through: str = ""
+    click_tracking: tuple[str, ...] = ()
+    events: tuple[Beacon, ...] = ()
+    """Views and creativeViews included."""
+
+
+class Ad(msgspec.Struct, frozen=True, omit_defaults=True, array_like=True, gc=False):
+    """One ad, all its wrappers merged into it."""
+
+    ad_id: str
+    creative_id: str = ""
+    title: str = ""
+    system: str = ""
+    advertiser: str = ""
+    sequence: int = 0
+    """Its place in the pod; 0: a stand-alone ad."""
+    kind: str = "linear"
+    """linear, nonlinear, linear_and_nonlinear or unsupported."""
+    duration_ms: int = 0
+    """What VAST says; how long it really is, its segments say."""
+    skip_ms: int | None = None
+    """From its start; None: it cannot be skipped."""
+    skip_percent: float | None = None
+    media: tuple[MediaFile, ...] = ()
+    beacons: tuple[Beacon, ...] = ()
+    """Impressions and tracking events of all levels, in document order, outermost wrapper first."""
+    errors: tuple[str, ...] = ()
+    """Error addresses of all levels, with [ERRORCODE]."""
+    click_through: str = ""
+    click_tracking: tuple[str, ...] = ()
+    custom_clicks: tuple[str, ...] = ()
+    verifications: tuple[Verification, ...] = ()
+    graphics: tuple[Graphic, ...] = ()
+    universal_ids: tuple[tuple[str, str], ...] = ()
+    """(registry, value)."""
+    wrappers: int = 0
+    """How many levels it came through."""
+
+
+class Failure(msgspec.Struct, frozen=True, omit_defaults=True, array_like=True, gc=False):
+    """Something that kept an ad out, or the whole answer."""
+
+    code: int
+    """VAST error code: 100, 301, 303, 403, …; 900 for what has none."""
+    reason: str
+    """In words, with what to do about it where that is known."""
+    ad_id: str = ""
+    urls: tuple[str, ...] = ()
+    """Error addresses that are owed a call, [ERRORCODE] still in them."""
+
+
+class Offer(msgspec.Struct, frozen=True, gc=False):
+    """What one ad call came to: the ads in the order to be played, and what went wrong."""
+
+    ads: tuple[Ad, ...] = ()
+    """Those of the pod by their sequence; where there is no pod, the stand-alone ads."""
+    spare: tuple[Ad, ...] = ()
+    """Stand-alone ads beside a pod: each may take the place of an ad that cannot be played."""
+    failures: tuple[Failure, ...] = ()
+    latency_ms: float = 0.0
+    """From the first call to the last answer."""
+    calls: int = 0
+
+
+class AdBreak(msgspec.Struct, frozen=True, gc=False):
+    """One break of a VMAP, or of the one VAST that stands for a pre-roll."""
+
+    offset: str
+    """hh:mm:ss[.mmm], n%, start, end or #n, as VMAP writes it."""
+    id: str = ""
+    offer: Offer = Offer()
+    beacons: tuple[Beacon, ...] = ()
+    """breakStart, breakEnd, error."""
+
+
+# What a session has spliced in
+
+
+class Placed(msgspec.Struct, frozen=True, omit_defaults=True, array_like=True, gc=False):
+    """One ad at its place. Never changes once it was announced."""
+
+    ad_id: str
+    creative: str
+    """Address of its multivariant (or only) playlist."""
+    start_us: Micros
+    """Of the stream: live by the original clock, VOD from 0 of the stitched stream."""
+    duration_us: int
+    """What the segments of its reference rendition add up to (for a slate: what it fills)."""
+    announced: bool = True
+    """False: a slate of unknown end, which the JSON does not tell of."""
+
+
+class Pod(msgspec.Struct, frozen=True, omit_defaults=True, array_like=True, gc=False):
+    """What was decided for one break of one session: the one record of a splice."""
+
+    id: str
+    start_us: Micros
+    """Of the break: its marker's time, slot or offset; of the stream, as in `Placed`."""
+    claimed_until: Micros = 0
+    """Server's clock. Without `decided`: until then its holder may still decide; then it is lost
+    and the original plays."""
+    decided: bool = False
+    planned_us: int | None = None
+    """How long the break was said to be when it was decided."""
+    at_us: Micros = 0
+    """Where in the content it cuts: a live stream's clock, a VOD's content time."""
+    until_us: Micros = 0
+    """Live: where content comes back unless the break ends before; VOD: `at_us`."""
+    ads: tuple[Placed, ...] = ()
+    details: bytes = b""
+    """`contexts.pack` of the pod's `Details`: small, and read only where it is shown."""
+
+
+class Details(msgspec.Struct, frozen=True, omit_defaults=True, array_like=True, gc=False):
+    """What tracking says of a pod beyond its places."""
+
+    ads: tuple[Ad, ...] = ()
+    """One for each of `Pod.ads`, slates included (an `Ad` of that id and nothing else)."""
+    beacons: tuple[Beacon, ...] = ()
+    """breakStart, breakEnd."""
+
+
+class Break(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One break of a live stream or channel, the same for every session and process."""
+
+    id: str
+    """``<start in ms>:<trigger>``."""
+    start_us: Micros
+    duration_us: int | None = None
+    end_us: Micros | None = None
+    """Where content really came back, once that is known: an early return."""
+
+
+class Mark(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Where a moment cuts one live rendition: kept, because the list forgets it."""
+
+    at_us: Micros
+    """The moment that was asked for: `Pod.at_us`, or the moment of the return."""
+    sequence: int
+    """Media sequence number of the first segment that starts there or after."""
+    discontinuities: int
+    """Discontinuity sequence of the segment before it: its own tag, if any, not counted."""
+
+
+class Shift(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """By how much a session's numbers differ from the origin's after pods that are gone."""
+
+    sequence: int = 0
+    discontinuities: int = 0
+
+
+class Context(msgspec.Struct, frozen=True, omit_defaults=True, array_like=True, gc=False):
+    """A session, as the journal's state holds it."""
+
+    began_at: Micros
+    workflow: str = ""
+    """The value of bk-ml that was fixed: 1.0, 2.0, or nothing so far."""
+    manifest_at: Micros = 0
+    """When its first media playlist was served (live: the moment of joining); 0: none yet."""
+    joined_us: Micros = 0
+    """Live: where on the stream's clock it joined; nothing before it is ever replaced."""
+    parameters: tuple[tuple[str, str], ...] = ()
+    """The ad parameters of its first call."""
+    pods: tuple[Pod, ...] = ()
+    """By `at_us`; those that are gone for good are folded into `shifts`."""
+    shifts: dict[str, Shift] = {}
+    """By rendition's key."""
+    renewed_at: Micros = 0
