@@ -19,6 +19,7 @@ from footfall.settings import (
     Server,
     Settings,
     Source,
+    Streams,
     describe,
     load,
     setting,
@@ -391,7 +392,7 @@ def test_a_problem_of_the_environment_names_the_variable(variable, text, message
 def test_every_server_setting_has_its_variable():
     texts = {row.environment for row in describe(EXTENSIONS) if row.environment}
     assert "FOOTFALL_SERVER_LIMITS_BODY_BYTES" in texts
-    settings = [s for kind in (Server, Limits, Media) for s in declared(kind).values()]
+    settings = [s for kind in (Server, Limits, Media, Streams) for s in declared(kind).values()]
     assert len(texts) == len([setting for setting in settings if not setting.is_table])
 
 
@@ -573,7 +574,7 @@ def test_lines_of_keys_are_right_whatever_their_values(values):
 # -- the list itself ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", [Server, Limits, Source, Privacy])
+@pytest.mark.parametrize("kind", [Server, Limits, Media, Streams, Source, Privacy])
 def test_every_setting_is_whole(kind):
     for one in declared(kind).values():
         if one.is_table:

@@ -131,6 +131,7 @@ _INTRODUCTIONS = {
     "refused with a status and a reason that names it.",
     "[server.media]": "When media sessions close by themselves, and how their events are ordered. "
     "Times are those of the journal: while no server runs, none passes.",
+    "[server.streams]": "Bounds on what streams ask of other servers, and on what they keep.",
     "[[source]]": "One site or app: its keys, who may call, what is kept. Repeat it for each.",
     "[source.privacy]": "Where a source reads consent, and which signals it honours; "
     "[privacy.md](privacy.md) says what comes of it.",
