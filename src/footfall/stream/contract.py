@@ -115,6 +115,18 @@ class Multivariant(msgspec.Struct, frozen=True, gc=False):
     """Absolute, one fewer than `parts`."""
 
 
+class FetchError(Exception):
+    """What was asked of another server could not be had."""
+
+    def __init__(self, kind: str, detail: str) -> None:
+        super().__init__(f"{kind}: {detail}")
+        self.kind = kind
+        """refused (by the list of hosts, or a private address), timeout, unreachable, too_large or
+        status (an answer other than 2xx)."""
+        self.detail = detail
+        """In words, with what to do about it where that is known."""
+
+
 # What an ad server said
 
 
@@ -246,11 +258,13 @@ class AdBreak(msgspec.Struct, frozen=True, gc=False):
     """One break of a VMAP, or of the one VAST that stands for a pre-roll."""
 
     offset: str
-    """hh:mm:ss[.mmm], n%, start, end or #n, as VMAP writes it."""
+    """hh:mm:ss[.mmm], n%, start, end or #n, as VMAP writes it; `offsets.place` resolves it."""
     id: str = ""
     offer: Offer = Offer()
     beacons: tuple[Beacon, ...] = ()
     """breakStart, breakEnd, error."""
+    repeat_after_ms: int = 0
+    """The same break again after every so much content; 0: once."""
 
 
 # What a session has spliced in
