@@ -288,6 +288,8 @@ class Pod(msgspec.Struct, frozen=True, omit_defaults=True, array_like=True, gc=F
     """What was decided for one break of one session: the one record of a splice."""
 
     id: str
+    """Live: ``slot:`` and the break's id, or ``preroll``; VOD: the VMAP's break id, made unique,
+    else ``slot:`` and its start in milliseconds."""
     start_us: Micros
     """Of the break: its marker's time, slot or offset; of the stream, as in `Placed`."""
     claimed_until: Micros = 0
