@@ -17,7 +17,9 @@ from footfall.settings import (
     Media,
     Privacy,
     Server,
+    Service,
     Settings,
+    Slot,
     Source,
     Streams,
     describe,
@@ -26,8 +28,8 @@ from footfall.settings import (
     unreadable_files,
 )
 from footfall.settings.declared import declared
+from footfall.settings.development import DEV_KEY, DEV_KEY_SHA256, DEV_SERVICES
 from footfall.settings.lines import Lines
-from footfall.settings.reading import DEV_KEY, DEV_KEY_SHA256
 from footfall.settings.values import CHECKS
 
 
@@ -273,7 +275,7 @@ def test_settings_can_stand_in_sets():
             "[cluster]\nnats = 'x'",
             "1: cluster is not in this release, which keeps everything in server.data; take it out",
         ),
-        ("[[service]]\nid = 'x'", "1: service (streams) is not in this release; take it out"),
+        ("[service]\nid = 'x'", "1: service is a list: write [[service]] with two brackets"),
         ("port = \n", "1: not valid TOML: Invalid value (at line 1, column 8)"),
         ("[server]\nhost = '''\n", "3: not valid TOML: Expected \"'''\" (at end of document)"),
     ],
@@ -336,6 +338,256 @@ def test_origins_are_kept_as_browsers_send_them(given_, kept):
 )
 def test_what_is_not_an_origin_is_refused(text):
     assert "origins" in problem(SHOP + f"origins = '{text}'")
+
+
+# -- services -----------------------------------------------------------------------------------
+
+VOD = (
+    SHOP
+    + "[[service]]\nid = 'films'\nsource = 'shop'\nkind = 'vod'\norigin = 'https://o.example/vod'\n"
+)
+TV = (
+    SHOP
+    + "[[service]]\nid = 'tv'\nsource = 'shop'\nkind = 'channel'\nassets = 'http://o.example/a.m3u8'\n"
+)
+SLOT = "[[service.slot]]\nid = 'news'\nkind = 'ad-break'\nstart = '2026-11-20T18:00:00Z'\n"
+MINUTE = SLOT + "duration_seconds = 60\n"
+
+
+def test_services_and_their_slots_are_read():
+    text = (
+        VOD + "ad_server = 'http://ads.example:8000/v?x=$arg_x&r=[CACHEBUSTING]'\nhosts = "
+        "['*.CDN.example.', 'localhost', '::1', '*']\n"
+        + TV.removeprefix(SHOP)
+        + SLOT + "end = 2026-11-20T19:30:00+01:00\n"
+        "[[service.slot]]\nid = 'film'\nkind = 'content'\nstart = '2026-11-20T18:30:00Z'\n"
+        "duration_seconds = 5400\nreplacement = 'https://o.example/film.m3u8'\n"
+    )  # fmt: skip
+    films, tv = read(text).services
+    assert films.origin == "https://o.example/vod/"
+    assert films.ad_server == "http://ads.example:8000/v?x=$arg_x&r=[CACHEBUSTING]"
+    assert films.hosts == ("*.cdn.example", "localhost", "::1", "*")
+    assert (films.tracking, films.slots) == ("client", ())
+    assert tv.assets == ("http://o.example/a.m3u8",)
+    assert tv.slots == (
+        Slot(
+            id="news",
+            kind="ad-break",
+            start="2026-11-20T18:00:00Z",
+            end="2026-11-20T18:30:00Z",
+        ),
+        Slot(
+            id="film",
+            kind="content",
+            start="2026-11-20T18:30:00Z",
+            duration_seconds=5400,
+            replacement="https://o.example/film.m3u8",
+        ),
+    )
+    assert len({read(text), read(text)}) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "[[service]]\nid = 'x'\nsource = 'shop'\nkind = 'vod'\norigin = 'http://o.example/'",
+            '3: service x: source is "shop", which is no source; there is no [[source]]',
+        ),
+        (
+            VOD.replace("= 'shop'\nkind", "= 'shpo'\nkind"),
+            '7: service films: source is "shpo", which is no source; did you mean "shop"?',
+        ),
+        (VOD.replace("'films'", "'a b'"), 'beginning with a letter or digit, not "a b"'),
+        (VOD + VOD.removeprefix(SHOP), '11: service films: id "films" names service 1 already'),
+        (VOD.replace("'films'", "'schema'"), "6: service schema: id is taken by the server itself; choose another"),
+        (
+            VOD.replace("source = 'shop'\n", ""),
+            "5: service films: source is missing: it must be a text in quotes",
+        ),
+        (
+            VOD.replace("'vod'\n", "'vdo'\n"),
+            '8: service films: kind must be one of "vod", "live", "channel", not "vdo"',
+        ),
+        (
+            VOD.replace("origin =", "orgin =") + "origin = 'https://o.example/'\n",
+            '9: service films: orgin is not a setting; did you mean "origin"?',
+        ),
+        (VOD.partition("origin")[0], "5: service films: origin is missing: a vod service needs it"),
+        (
+            VOD.partition("origin")[0].replace("'vod'", "'live'"),
+            "5: service films: origin is missing: a live service needs it",
+        ),
+        (
+            TV.partition("assets")[0] + MINUTE,
+            '5: service tv: assets is missing: a channel needs assets, or slots of kind "content"',
+        ),
+        (
+            VOD + "assets = 'http://o.example/'",
+            "10: service films: assets is of channel only; this service is vod",
+        ),
+        (
+            TV + "origin = 'http://o.example/'",
+            "10: service tv: origin is of vod and live only; this service is channel",
+        ),
+        (
+            VOD + "preroll_ad_server = 'http://o.example/'",
+            "10: service films: preroll_ad_server is of live and channel only; this service is vod",
+        ),
+        (VOD + MINUTE, "10: service films: slot is of channel only; this service is vod"),
+        (
+            TV + SLOT,
+            "10: service tv: slot news: end is missing: give it, or duration_seconds",
+        ),
+        (
+            TV + MINUTE + "end = '2026-11-20T18:01:00Z'",
+            "15: service tv: slot news: end is given beside duration_seconds: leave one of them out",
+        ),
+        (
+            TV + SLOT + "end = '2026-11-20T18:00:00Z'",
+            "14: service tv: slot news: end is 2026-11-20T18:00:00Z, which is not after its start, 2026-11-20T18:00:00Z",
+        ),
+        (
+            TV + SLOT + "end = '2026-11-22T18:00:00Z'",
+            "14: service tv: slot news: end is more than a day after its start, 2026-11-20T18:00:00Z",
+        ),
+        (
+            TV + MINUTE.replace("ad-break", "content"),
+            "10: service tv: slot news: replacement is missing: a slot of kind content needs what it plays",
+        ),
+        (
+            TV + MINUTE + "replacement = 'http://o.example/x.m3u8'",
+            "15: service tv: slot news: replacement is of content only; this slot is an ad-break",
+        ),
+        (
+            TV + MINUTE + MINUTE.replace("18:00", "18:01"),
+            '16: service tv: slot news: id "news" names slot 1 already',
+        ),
+        (
+            TV + MINUTE + MINUTE.replace("18:00:00", "18:00:59").replace("news", "more"),
+            "18: service tv: slot more: start lies within slot news: slots must not overlap",
+        ),
+        (
+            TV + "slot = 1",
+            "10: service tv: slot is a list: write [[service.slot]] with two brackets",
+        ),
+        (TV + "slot = [1]", "10: service tv: slot 1 must be a table"),
+        (
+            TV + MINUTE.replace("start", "strat") + "start = '2026-11-20T18:00:00Z'",
+            '13: service tv: slot news: strat is not a setting; did you mean "start"?',
+        ),
+        (
+            TV + MINUTE.replace("= 60", "= 86401"),
+            "14: service tv: slot news: duration_seconds must be a whole number from 1 to 86400 seconds, not 86401",
+        ),
+    ],
+)  # fmt: skip
+def test_a_problem_of_a_service_says_so_likewise(text, message):
+    said = problem(text)
+    assert said.startswith("footfall.toml:")
+    assert said.endswith(message)
+
+
+def test_a_slot_within_a_long_one_is_found_past_others():
+    slots = (
+        SLOT + "duration_seconds = 3600\n"
+        + MINUTE.replace("news", "a").replace("18:00", "18:01")
+        + MINUTE.replace("news", "b").replace("18:00", "18:30")
+        + MINUTE.replace("news", "c").replace("18:00", "19:00")
+    )  # fmt: skip
+    said = problems(TV + slots)
+    assert [line.partition(": ")[2] for line in said] == [
+        "service tv: slot a: start lies within slot news: slots must not overlap",
+        "service tv: slot b: start lies within slot news: slots must not overlap",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("slate", "ftp://a.example/x", 'must be addresses such as "https://www.example.com/x", not'),
+        ("slate", "//a.example/x", "must be addresses such as"),
+        ("slate", "a.example", "must be addresses such as"),
+        ("slate", "http://", "must be addresses such as"),
+        ("slate", "http://a.example:99999/", "must be addresses such as"),
+        ("slate", "http://a b/", "must be addresses such as"),
+        ("slate", "http://[::1/", "must be addresses such as"),
+        ("slate", "http://bücher.example/", "must be addresses such as"),
+        ("slate", "http://a.example/x y", 'must be an address without "#"'),
+        ("slate", "http://a.example/x#y", 'must be an address without "#"'),
+        ("slate", "http://a.example\\\\@b.example/", "must not hold a name or password"),
+        ("origin", "http://a.example/x?y=z", 'must be a folder, without "?" and what follows: write "http://a.example/x"'),
+        ("hosts", "https://ads.example:8000/x", 'has more than the host\'s name: write "ads.example"'),
+        ("hosts", "ads.example:8000", 'has more than the host\'s name: write "ads.example"'),
+        ("hosts", "a.*.example", 'must be hosts such as "ads.example.com" or "*.example.com", not "a.*.example"'),
+        ("hosts", "", "must be hosts such as"),
+    ],
+)  # fmt: skip
+def test_addresses_and_hosts_of_a_service_are_checked(name, value, message):
+    text = VOD if name != "origin" else VOD.partition("origin")[0]
+    assert message in problem(text + f'{name} = "{value}"')
+
+
+def test_a_password_in_an_address_is_not_repeated():
+    said = problem(VOD + "slate = 'https://me:hunter2@a.example/'")
+    assert "must not hold a name or password" in said
+    assert "hunter2" not in said
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("'2026-11-20T18:00:00'", 'has no time zone: write "2026-11-20T18:00:00Z" if it is in UTC'),
+        ("2026-11-20T18:00:00", "has no time zone"),
+        ("'2026-11-20T18:00:00.5Z'", "has a fraction of a second"),
+        ("'tomorrow'", 'must be a moment such as "2026-11-20T18:00:00Z", not "tomorrow"'),
+        ("'0001-01-01T00:00:00+14:00'", "must be a moment of our times"),
+        ("5", "must be a text in quotes, not 5"),
+    ],
+)
+def test_moments_are_checked(value, message):
+    text = TV + MINUTE.replace("'2026-11-20T18:00:00Z'", value)
+    assert f"service tv: slot news: start {message}" in problem(text)
+
+
+def test_dev_adds_the_services_of_the_demo_for_its_source():
+    settings = read(VOD, dev=True)
+    assert [service.id for service in settings.services] == [
+        "films",
+        "demo-vod",
+        "demo-live",
+        "demo-channel",
+    ]
+    assert {service.source for service in DEV_SERVICES} == {"dev"}
+    assert (
+        read(VOD.replace("= 'shop'\nkind", "= 'dev'\nkind"), dev=True).services[0].source == "dev"
+    )
+    assert '"demo-vod", which --dev adds itself' in problem(
+        VOD.replace("films", "demo-vod"), dev=True
+    )
+    assert read(VOD.replace("films", "demo-vod")).services[0].id == "demo-vod"
+
+
+def test_services_of_the_demo_keep_the_rules_of_services():
+    """Their addresses begin with what stands for the server; the rest is as in a file."""
+    for service in DEV_SERVICES:
+        lines = [SHOP, "[[service]]\n"]
+        for name in declared(Service):
+            value = getattr(service, name)
+            if value is not None and not isinstance(value, tuple):
+                lines.append(
+                    f"{name} = {str(value).lower() if isinstance(value, bool) else repr(value)}\n"
+                )
+            elif value:
+                lines.append(f"{name} = {list(value)}\n")
+        text = "".join(lines).replace("footfall:/", "http://127.0.0.1:8080/")
+        (kept,) = read(text.replace("'dev'", "'shop'")).services
+        assert kept.kind == service.kind
+
+
+def test_without_extensions_services_are_checked_and_left_out():
+    assert read(VOD, extensions=None, dev=True).services == ()
+    assert "origin is missing" in problem(VOD.partition("origin")[0], extensions=None)
 
 
 # -- environment and flags ----------------------------------------------------------------------
@@ -509,6 +761,13 @@ h = \'\'\'
 id = 1
 [source.vaix.event_types]
 "clicks:event" = 1
+[[service]]
+[[service.slot]]
+[[service.slot]]
+start = 1
+[[service]]
+[[service.slot]]
+start = 1
 '''
     tomllib.loads(text)
     lines = Lines(text)
@@ -526,6 +785,8 @@ id = 1
             ("source", 0, "id"),
             ("source", 1, "id"),
             ("source", 1, "vaix", "event_types", "clicks:event"),
+            ("service", 0, "slot", 1, "start"),
+            ("service", 1, "slot", 0, "start"),
             ("nowhere",),
         ]
     } == {
@@ -540,6 +801,8 @@ id = 1
         ("source", 0, "id"): 13,
         ("source", 1, "id"): 19,
         ("source", 1, "vaix", "event_types", "clicks:event"): 21,
+        ("service", 0, "slot", 1, "start"): 25,
+        ("service", 1, "slot", 0, "start"): 28,
         ("nowhere",): None,
     }
 
@@ -574,7 +837,7 @@ def test_lines_of_keys_are_right_whatever_their_values(values):
 # -- the list itself ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", [Server, Limits, Media, Streams, Source, Privacy])
+@pytest.mark.parametrize("kind", [Server, Limits, Media, Streams, Source, Privacy, Service, Slot])
 def test_every_setting_is_whole(kind):
     for one in declared(kind).values():
         if one.is_table:
@@ -597,6 +860,8 @@ def test_describe_has_every_setting_once():
     assert ("[[source]]", "origins") in names
     assert ("[source.vaix]", "lenient") in names
     assert ("[source.privacy]", "tcf_purposes") in names
+    assert ("[[service]]", "tracking") in names
+    assert ("[[service.slot]]", "replacement") in names
     by_name = dict(zip(names, rows, strict=True))
     assert by_name["[[source]]", "id"].default == "required"
     assert by_name["[server]", "tls_key"].default == "unset"

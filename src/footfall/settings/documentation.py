@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from footfall.settings.declared import Declared, declared
-from footfall.settings.fields import Server, Source
+from footfall.settings.fields import Server, Service, Slot, Source
 from footfall.settings.reading import environment_name
 from footfall.settings.rules import Extensions
 from footfall.settings.values import expected
@@ -16,7 +16,8 @@ class Row(NamedTuple):
     """One setting as the documentation tells it; every field is text."""
 
     table: str
-    """Its TOML header: ``[server.limits]``, ``[[source]]``, ``[source.vaix]``."""
+    """Its TOML header: ``[server.limits]``, ``[[source]]``, ``[source.vaix]``,
+    ``[[service.slot]]``."""
     name: str
     takes: str
     """What it takes, in words: "a whole number from 0 to 65535"."""
@@ -34,6 +35,8 @@ def describe(extensions: Extensions) -> tuple[Row, ...]:
     for name, kind in sorted(extensions.items()):
         if kind:
             rows += _rows(kind, ("source", name), "[{}]")
+    rows += _rows(Service, ("service",), "[[{}]]")
+    rows += _rows(Slot, ("service", "slot"), "[[{}]]")
     return tuple(rows)
 
 
@@ -112,7 +115,7 @@ origins = ["https://www.example.com"]
 ```
 
 `footfall check` names every problem of a file at once, each with its line. `SIGHUP` makes a running
-server read its sources anew; what stands in `[server]` takes a restart.
+server read its sources and services anew; what stands in `[server]` takes a restart.
 
 - **Environment**: every setting of `[server]` and of its tables can be given as
   `FOOTFALL_SERVER_…`: `FOOTFALL_SERVER_PORT=9000`, `FOOTFALL_SERVER_LIMITS_BODY_BYTES=65536`. Lists
@@ -120,9 +123,9 @@ server read its sources anew; what stands in `[server]` takes a restart.
 - **Files and directories** that the file names are taken from the folder that it stands in; those
   of the environment and the command line from the current one.
 - **`footfall serve --dev`** adds a source `dev` with the key `dev-key`, every protocol and every
-  origin, and serves loopback addresses only.
+  origin, and the services of the demo; it serves loopback addresses only.
 - **A list of one** may be written without its brackets: `origins = "https://www.example.com"`.
-- `[cluster]` and `[[service]]` are not in this release, and a file with them is refused.
+- `[cluster]` is not in this release, and a file with it is refused.
 """
 
 _INTRODUCTIONS = {
@@ -135,4 +138,9 @@ _INTRODUCTIONS = {
     "[[source]]": "One site or app: its keys, who may call, what is kept. Repeat it for each.",
     "[source.privacy]": "Where a source reads consent, and which signals it honours; "
     "[privacy.md](privacy.md) says what comes of it.",
+    "[[service]]": "One stream service of broadpeak.io session tracking: what it plays, whom it "
+    "asks for ads, whom it may ask at all. The hosts of its origin, assets, ad servers, slate and "
+    "slots may be asked without being listed.",
+    "[[service.slot]]": "One piece of a channel's schedule, written after its `[[service]]`. Slots "
+    "do not overlap.",
 }

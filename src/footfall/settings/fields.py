@@ -33,7 +33,8 @@ def setting(
 
     `default`: ``...`` where it must be given. `low` and `high` bound a number, both included.
     `example` is a TOML value for the documentation. `check` names a further rule of
-    `footfall.settings.values.CHECKS`: "network", "origin", "file", "sha256", "place", "name".
+    `footfall.settings.values.CHECKS`: "network", "origin", "file", "sha256", "place", "name",
+    "url", "folder", "host", "moment".
     `needed` says, as the end of a sentence, what comes of leaving it empty, where that is lawful
     and hardly meant.
     `dev` is the value that source ``dev`` has instead of the default (`footfall serve --dev`).
@@ -354,7 +355,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slot:
-    """`[[service.slot]]`: one piece of a channel's schedule."""
+    """`[[service.slot]]`: one piece of a channel's schedule. Moments are whole seconds."""
 
     id: str = setting(..., "Its name within the service.")
     kind: str = setting(
@@ -388,7 +389,7 @@ class Service:
         None,
         "Folder of the original streams: /stream/<id>/x/y.m3u8 is fetched from x/y.m3u8 in it. "
         "Needed by vod and live.",
-        check="url",
+        check="folder",
         example='"https://origin.example.com/vod/"',
     )
     assets: tuple[str, ...] = setting(

@@ -16,20 +16,17 @@ from typing import Any
 from footfall.errors import SettingsError
 from footfall.settings import rules
 from footfall.settings.declared import Declared, declared
-from footfall.settings.fields import Server, Settings, Source
+from footfall.settings.development import DEV_SERVICES, dev_source
+from footfall.settings.fields import Server, Service, Settings, Slot, Source
 from footfall.settings.lines import Lines, Place
 from footfall.settings.rules import Draft, Extensions, nearest
 from footfall.settings.values import convert, expected, from_text, unreadable
 
 ENVIRONMENT_PREFIX = "FOOTFALL_SERVER_"
-DEV_SOURCE = "dev"
-DEV_KEY = "dev-key"
-DEV_KEY_SHA256 = "7e9f8fd111802be56c379d597842e29b2cebd35ff2133d431a49fa556a18704e"
 
-TABLES = ("server", "source")
+TABLES = ("server", "source", "service")
 NOT_IN_THIS_RELEASE = {
     "cluster": "is not in this release, which keeps everything in server.data; take it out",
-    "service": "(streams) is not in this release; take it out",
 }
 
 
@@ -46,10 +43,11 @@ def load(
     """Settings from a file's text, or `SettingsError` with every problem at once.
 
     `extensions`: by protocol name, the dataclass of its table in ``[[source]]``, or None where it
-    has no settings of its own. None for all of it reads ``[server]`` and leaves the sources out:
-    for the supervisor and for commands, which do not load the protocols. `overrides`: flags, as
-    ``{"server.port": 9000}``; those of None are passed over. `path`: the file that the text came
-    from; relative names in it are taken from its folder, all others from the current one.
+    has no settings of its own. None for all of it reads ``[server]`` and leaves sources and
+    services out: for the supervisor and for commands, which do not load the protocols.
+    `overrides`: flags, as ``{"server.port": 9000}``; those of None are passed over. `path`: the
+    file that the text came from; relative names in it are taken from its folder, all others from
+    the current one.
     `check_files` off: files that cannot be read are not a problem
     (`footfall.settings.unreadable_files` tells of them).
     """
@@ -61,11 +59,13 @@ def load(
     draft = Draft(
         server=reader.server(raw),
         sources=reader.sources(raw, extensions),
+        services=reader.services(raw),
         given=given_tables(raw),
         extensions=extensions,
         dev=dev,
+        unread=reader.faulty,
     )
-    for place, message in rules.broken(draft):
+    for place, message in list(rules.broken(draft)):
         reader.fault(place, message)
     reader.raise_problems()
     return _settings(draft, extensions, dev=dev)
@@ -93,37 +93,31 @@ def given_tables(raw: Mapping[str, Any]) -> list[frozenset[str]]:
         frozenset(name for name, value in table.items() if isinstance(value, dict))
         if isinstance(table, dict)
         else frozenset()
-        for table in _listed(raw)
+        for table in _items(raw, "source")
     ]
 
 
-def _listed(raw: Mapping[str, Any]) -> list[Any]:
-    listed = raw.get("source", [])
+def _items(table: Mapping[str, Any], name: str) -> list[Any]:
+    """The tables of an array of tables; none where it is something else."""
+    listed = table.get(name, [])
     return listed if isinstance(listed, list) else []
 
 
-def dev_source(extensions: Extensions) -> Source:
-    """The source of `footfall serve --dev`: every protocol, every origin, the key ``dev-key``."""
-    return Source(
-        id=DEV_SOURCE,
-        key_sha256=(DEV_KEY_SHA256,),
-        protocols=tuple(extensions),
-        origins=("*",),
-        protocol_settings={name: _dev_table(kind) for name, kind in extensions.items() if kind},
-    )
-
-
-def _dev_table(kind: type) -> Any:
-    return kind(**{n: s.dev for n, s in declared(kind).items() if s.dev is not ...})
-
-
 def _settings(draft: Draft, extensions: Extensions | None, *, dev: bool) -> Settings:
-    sources = []
-    if extensions is not None:
-        sources = [Source(**values) for values in draft.sources]
-    if dev and extensions is not None:
+    server = Server(**draft.server)
+    if extensions is None:
+        return Settings(server=server, sources=(), dev=dev)
+    sources = [Source(**values) for values in draft.sources]
+    services = [_service(values) for values in draft.services]
+    if dev:
         sources.append(dev_source(extensions))
-    return Settings(server=Server(**draft.server), sources=tuple(sources), dev=dev)
+        services += DEV_SERVICES
+    return Settings(server=server, sources=tuple(sources), dev=dev, services=tuple(services))
+
+
+def _service(values: Mapping[str, Any]) -> Service:
+    slots = tuple(Slot(**slot) for slot in values["slots"])
+    return Service(**{**values, "slots": slots})
 
 
 _AFTER_THE_FILE = 1 << 30
@@ -139,13 +133,17 @@ class _Reader:
         self._check_files = check_files
         self._lines = Lines("")
         self._problems: list[tuple[int, str]] = []
+        self.faulty: set[Place] = set()
+        """Every place that has a problem."""
         self._from_outside: dict[Place, str] = {}
-        self._source_ids: dict[int, str] = {}
+        self._ids: dict[Place, str] = {}
+        """Of the items of arrays of tables, by their places."""
 
     # -- problems ---------------------------------------------------------------------------
 
     def fault(self, place: Place, message: str) -> None:
         """Note a problem of the setting at a place; `message` follows its name."""
+        self.faulty.add(place)
         outside = self._from_outside.get(place)
         if outside:
             self._problems.append((_AFTER_THE_FILE, f"{outside} {message}"))
@@ -160,12 +158,17 @@ class _Reader:
             raise SettingsError(*(text for _, text in in_order))
 
     def _shown(self, place: Place) -> str:
-        """A place in words: ``server.limits.body_bytes``, ``source shop: vaix.lenient``."""
-        if len(place) > 1 and isinstance(place[1], int):
-            which = self._source_ids.get(place[1], f"{place[1] + 1}")
-            rest = ".".join(str(part) for part in place[2:])
-            return f"source {which}: {rest}" if rest else f"source {which}"
-        return ".".join(str(part) for part in place)
+        """A place in words: ``server.limits.body_bytes``, ``source shop: vaix.lenient``,
+        ``service tv: slot news: start``.
+        """
+        words, begin = [], 0
+        for at, part in enumerate(place):
+            if isinstance(part, int):
+                which = self._ids.get(place[: at + 1], f"{part + 1}")
+                words.append(f"{place[at - 1]} {which}")
+                begin = at + 1
+        rest = ".".join(str(part) for part in place[begin:])
+        return ": ".join([*words, rest] if rest else words)
 
     # -- where values come from ---------------------------------------------------------------
 
@@ -222,13 +225,35 @@ class _Reader:
     def sources(
         self, raw: Mapping[str, Any], extensions: Extensions | None
     ) -> list[dict[str, Any]]:
-        listed = _listed(raw)
-        if not isinstance(raw.get("source", []), list):
-            self.fault(("source",), "is a list: write [[source]] with two brackets")
-        for index, table in enumerate(listed):
-            if isinstance(table, dict) and isinstance(table.get("id"), str):
-                self._source_ids[index] = table["id"]
-        return [self._source(t, ("source", i), extensions) for i, t in enumerate(listed)]
+        tables = self._tables(raw, ("source",))
+        return [self._source(table, place, extensions) for place, table in tables]
+
+    def services(self, raw: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Values by name; ``slots`` are such again, of each `Slot`."""
+        return [self._service(table, place) for place, table in self._tables(raw, ("service",))]
+
+    def _tables(self, table: Mapping[str, Any], place: Place) -> list[tuple[Place, Any]]:
+        """The items of the array of tables at a place, each with its own place.
+
+        `table` is what the array stands in. Problems name an item by its id from now on.
+        """
+        name = place[-1]
+        assert isinstance(name, str)
+        if not isinstance(table.get(name, []), list):
+            header = ".".join(part for part in place if isinstance(part, str))
+            self.fault(place, f"is a list: write [[{header}]] with two brackets")
+        found = []
+        for index, item in enumerate(_items(table, name)):
+            if isinstance(item, dict) and isinstance(item.get("id"), str):
+                self._ids[*place, index] = item["id"]
+            found.append(((*place, index), item))
+        return found
+
+    def _service(self, table: Any, place: Place) -> dict[str, Any]:
+        values = self._values(Service, table, place, further={"slot": Slot})
+        given = table if isinstance(table, dict) else {}
+        slots = self._tables(given, (*place, "slot"))
+        return values | {"slots": [self._values(Slot, item, at) for at, item in slots]}
 
     def _source(self, table: Any, place: Place, extensions: Extensions | None) -> dict[str, Any]:
         known = extensions or {}

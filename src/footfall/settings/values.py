@@ -13,6 +13,7 @@ import os
 import re
 import types
 from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Union, get_args, get_origin
 from urllib.parse import urlsplit
@@ -23,6 +24,8 @@ from footfall.settings.fields import Settings
 _SHA256 = re.compile(r"[0-9A-Fa-f]{64}")
 _PLACE = re.compile(r"(properties|context)(\.[^.]+){1,16}")
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}")
+_HOST = re.compile(r"(?!-)[a-z0-9_-]+(\.[a-z0-9_-]+)*")
+_BESIDE_ADDRESSES = re.compile(r"[\x00-\x20\x7f\\]")
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -31,6 +34,8 @@ def convert(setting: Declared, value: object, folder: Path) -> Any:
     """A TOML value as the setting's type. Relative names of files are taken from `folder`."""
     if value is None and _without_none(setting.kind) is not setting.kind:
         return None
+    if setting.check == "moment" and isinstance(value, datetime):
+        value = value.isoformat()  # TOML has moments of its own, without quotes
     shaped = _shape(setting, setting.kind, value)
     if setting.check is None:
         return shaped
@@ -245,6 +250,86 @@ def _name(text: str, _folder: Path) -> str:
     return text
 
 
+def _url(text: str, _folder: Path) -> str:
+    """An address that is fetched. Its query may hold macros, which are not looked at."""
+    wrong = f'must be addresses such as "https://www.example.com/x", not "{text}"'
+    try:
+        parts = urlsplit(text)
+        host, _port = parts.hostname, parts.port
+    except ValueError:
+        raise ValueError(wrong) from None
+    if "@" in parts.netloc:
+        # The text is not shown: what stands before the @ may be a password.
+        raise ValueError("must not hold a name or password before its host")
+    if parts.scheme not in _DEFAULT_PORTS or not host or not is_host(host):
+        raise ValueError(wrong)
+    if parts.fragment or _BESIDE_ADDRESSES.search(text):
+        raise ValueError(f'must be an address without "#", "\\" and spaces, not "{text}"')
+    return text
+
+
+def _address_of_folder(text: str, folder: Path) -> str:
+    """An address that paths are put after: it ends with a slash."""
+    address = _url(text, folder)
+    if "?" in address:
+        raise ValueError(
+            f'must be a folder, without "?" and what follows: write "{text.partition("?")[0]}"'
+        )
+    return address if address.endswith("/") else f"{address}/"
+
+
+def _host(text: str, _folder: Path) -> str:
+    """A host in lower case, a host and all below it as ``*.example.com``, or ``*``."""
+    host = text.lower().removesuffix(".")
+    if host == "*" or is_host(host.removeprefix("*.")):
+        return host
+    meant = _named_host(host)
+    if meant:
+        raise ValueError(f'has more than the host\'s name: write "{meant}"; all its ports may do')
+    raise ValueError(f'must be hosts such as "ads.example.com" or "*.example.com", not "{text}"')
+
+
+def is_host(text: str) -> bool:
+    """Whether it is a host's name in ASCII, or an address without brackets."""
+    text = text.lower()
+    if ":" not in text:
+        return len(text) <= 253 and bool(_HOST.fullmatch(text))
+    try:
+        return ipaddress.IPv6Address(text).scope_id is None
+    except ValueError:
+        return False
+
+
+def _named_host(text: str) -> str:
+    """The host of an address or of ``host:port``; empty where there is none."""
+    try:
+        host = urlsplit(text if "//" in text else f"//{text}").hostname or ""
+    except ValueError:
+        return ""
+    return host if is_host(host) else ""
+
+
+def _moment(text: str, _folder: Path) -> str:
+    """A moment of ISO 8601, as ``2026-11-20T18:00:00Z``."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f'must be a moment such as "2026-11-20T18:00:00Z", not "{text}"') from None
+    if moment.tzinfo is None:
+        raise ValueError(f'has no time zone: write "{moment.isoformat()}Z" if it is in UTC')
+    if moment.microsecond:
+        raise ValueError("has a fraction of a second: whole seconds are taken")
+    try:
+        return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    except OverflowError:
+        raise ValueError(f'must be a moment of our times, not "{text}"') from None
+
+
+def seconds_of(moment: str) -> int:
+    """Seconds since 1970 of a moment as "moment" leaves it."""
+    return int(datetime.fromisoformat(moment).timestamp())
+
+
 def _file(text: str, folder: Path) -> str:
     """Only the path: whether it can be read is asked by `unreadable_files`."""
     return str(folder / text)
@@ -257,6 +342,10 @@ CHECKS: Mapping[str, Callable[[str, Path], str]] = {
     "file": _file,
     "place": _place,
     "name": _name,
+    "url": _url,
+    "folder": _address_of_folder,
+    "host": _host,
+    "moment": _moment,
 }
 """The rules that a setting can name, each giving the text in its one spelling."""
 
