@@ -1,0 +1,237 @@
+"""The session-tracking JSON: what was spliced into a session, told to its client.
+
+A pure function of the session's pods, the service's breaks and the moment. A pod that was decided
+never changes, so its ads are put into JSON once and joined from then on; that is all that is kept.
+
+Valid against `session-tracking.schema.json`, which is served at /stream/schema/.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from importlib import resources
+
+import msgspec
+
+from footfall.model import Micros
+from footfall.stream import tracking_ads
+from footfall.stream.contract import Break, Details, Placed, Pod
+from footfall.stream.events import milliseconds
+
+STAY_US: Micros = 10_000_000
+"""How long a pod stays after its last segment has left the manifest."""
+REFRESH_MS = (2000, 5000)
+KEPT_BYTES = 32 << 20
+"""Of ads as JSON, in one process."""
+SCHEMA = "session-tracking.schema.json"
+
+_json = msgspec.json.Encoder()
+
+
+class Window(msgspec.Struct, frozen=True):
+    """What of a live stream or channel is listed at the moment of an answer."""
+
+    first_us: Micros
+    """Start of the first segment that the session's manifest holds."""
+    edge_us: Micros
+    """End of the last one, of the rendition that is furthest. It must not go back."""
+    now_us: Micros = 0
+    """Server's clock."""
+    gone: Mapping[str, Micros] = {}
+    """Server's clock when the last segment of a pod left the manifest, by the pod's id. Of a pod
+    that is not in it, the stream's own clock tells how long ago that was."""
+
+
+class _Told(msgspec.Struct, frozen=True):
+    """A decided pod as JSON, in the pieces that an answer is joined from."""
+
+    ads: tuple[bytes, ...]
+    """Of those that are announced."""
+    places: tuple[Placed, ...]
+    """Of the same."""
+    breaks: bytes
+    """``,"adbreaktrackingevents":[…]``, or nothing."""
+
+    def size(self) -> int:
+        return sum(map(len, self.ads)) + len(self.breaks) + 500
+
+
+class Tracking:
+    """Answers tracking calls; keeps what pods look like as JSON, bounded in bytes."""
+
+    def __init__(
+        self,
+        unpack: Callable[[bytes], Details],
+        url: tracking_ads.Url = str,
+        kept_bytes: int = KEPT_BYTES,
+    ) -> None:
+        """`unpack`: of `Pod.details`. `url`: fills the macros that are not the client's."""
+        self._unpack = unpack
+        self._url = url
+        self._kept: OrderedDict[tuple[bool, Pod], _Told] = OrderedDict()
+        self._room = kept_bytes
+
+    def answer(
+        self,
+        pods: Sequence[Pod],
+        *,
+        target_s: int,
+        told_by_server: bool,
+        window: Window | None = None,
+        breaks: Sequence[Break] = (),
+        content_us: int | None = None,
+    ) -> bytes:
+        """The JSON.
+
+        `pods`: the session's, undecided ones too. Of live and channel: `window`, and the service's
+        `breaks`. Of a VOD: how long its content is, once that is known. `told_by_server`: the
+        service's beacons are server-side.
+        """
+        low, high = REFRESH_MS
+        if window is None:
+            shown = [(pod.start_us, pod.id, self._pod(pod, None, told_by_server)) for pod in pods]
+        else:
+            shown = self._live(pods, window, breaks, told_by_server)
+        shown.sort(key=lambda one: one[0])
+        parts = [
+            b'{"refresh_delay_ms":%d,"timereference_ms":0,"adpods":['
+            % min(max(target_s * 1000, low), high),
+            b",".join([one[2] for one in shown]),
+            b"]",
+        ]
+        if window is None and content_us is not None:
+            parts += [b',"contentmapping":', _json.encode(content_mapping(pods, content_us))]
+        parts.append(b"}")
+        return b"".join(parts)
+
+    def _live(
+        self, pods: Sequence[Pod], window: Window, breaks: Sequence[Break], told_by_server: bool
+    ) -> list[tuple[Micros, str, bytes]]:
+        ends = {f"slot:{one.id}": one for one in breaks}
+        shown = []
+        for pod in pods:
+            end, edge = _end(pod), window.edge_us
+            back = ends.pop(pod.id, None)
+            if back is not None and back.end_us is not None:
+                # Ads that would begin after an early return are never played.
+                end, edge = min(end, back.end_us), min(edge, back.end_us)
+            if pod.start_us < window.edge_us and _stays(pod.id, end, window):
+                shown.append((pod.start_us, pod.id, self._pod(pod, edge, told_by_server)))
+        for name, one in ends.items():
+            end = one.end_us if one.end_us is not None else one.start_us + (one.duration_us or 0)
+            if one.start_us < window.edge_us and _stays(name, end, window):
+                shown.append((one.start_us, name, _head(name, one.start_us) + b'0,"ads":[]}'))
+        return shown
+
+    def _pod(self, pod: Pod, edge_us: Micros | None, told_by_server: bool) -> bytes:
+        told = self._told(pod, told_by_server)
+        count = len(told.places)
+        if edge_us is not None:
+            # An ad whose first segment is listed began before the edge. One that begins at it may
+            # never be listed: the break may end there.
+            while count and told.places[count - 1].start_us >= edge_us:
+                count -= 1
+        duration = sum(_length(one) for one in told.places[:count])
+        return b'%b%d%b,"ads":[%b]}' % (
+            _head(pod.id, pod.start_us),
+            duration,
+            told.breaks,
+            b",".join(told.ads[:count]),
+        )
+
+    def _told(self, pod: Pod, told_by_server: bool) -> _Told:
+        if not pod.decided or not pod.details:
+            return _NOTHING
+        key = (told_by_server, pod)
+        told = self._kept.get(key)
+        if told is not None:
+            self._kept.move_to_end(key)
+            return told
+        told = self._kept[key] = self._tell(pod, told_by_server)
+        self._room -= told.size()
+        while self._room < 0:
+            _, oldest = self._kept.popitem(last=False)
+            self._room += oldest.size()
+        return told
+
+    def _tell(self, pod: Pod, told_by_server: bool) -> _Told:
+        details = self._unpack(pod.details)
+        announced = [place for place, one in enumerate(pod.ads) if one.announced]
+        ads = tuple(
+            _json.encode(
+                tracking_ads.ad(
+                    pod, place, details.ads[place], told_by_server=told_by_server, url=self._url
+                )
+            )
+            for place in announced
+        )
+        places = tuple(pod.ads[place] for place in announced)
+        breaks = b""
+        if not told_by_server:
+            start = end = milliseconds(pod.start_us)
+            if places:
+                start = milliseconds(places[0].start_us)
+                end = milliseconds(places[-1].start_us + places[-1].duration_us)
+            events = tracking_ads.break_events(details.beacons, start, end, self._url)
+            breaks = b',"adbreaktrackingevents":' + _json.encode(events)
+        return _Told(ads, places, breaks)
+
+
+_NOTHING = _Told((), (), b"")
+
+
+def content_mapping(pods: Sequence[Pod], content_us: int) -> list[dict[str, int]]:
+    """Where the pieces of a VOD's content stand in the stitched stream."""
+    found = []
+    begin = shift = 0
+    for pod in sorted(pods, key=lambda one: one.at_us):
+        length = sum(one.duration_us for one in pod.ads) if pod.decided else 0
+        if length:
+            found.append(_piece(begin, min(pod.at_us, content_us), shift))
+            begin = min(pod.at_us, content_us)
+            shift += length
+    found.append(_piece(begin, content_us, shift))
+    return [piece for piece in found if piece["duration_ms"] > 0]
+
+
+def _piece(begin_us: int, end_us: int, shift_us: int) -> dict[str, int]:
+    begin = milliseconds(begin_us + shift_us)
+    return {
+        "streamtime_ms": begin,
+        "contenttime_ms": milliseconds(begin_us),
+        "duration_ms": milliseconds(end_us + shift_us) - begin,
+    }
+
+
+def _head(name: str, start_us: Micros) -> bytes:
+    return b'{"id":%b,"starttime_ms":%d,"duration_ms":' % (
+        _json.encode(name),
+        milliseconds(start_us),
+    )
+
+
+def _length(one: Placed) -> int:
+    return milliseconds(one.start_us + one.duration_us) - milliseconds(one.start_us)
+
+
+def _end(pod: Pod) -> Micros:
+    """Of everything that a live pod may have in the manifest."""
+    planned = pod.start_us + (pod.planned_us or 0)
+    last = pod.ads[-1] if pod.ads else None
+    return max(pod.until_us, planned, last.start_us + last.duration_us if last else 0)
+
+
+def _stays(name: str, end_us: Micros, window: Window) -> bool:
+    """Some of it is in the manifest, or has been a few seconds ago."""
+    if end_us > window.first_us:
+        return True
+    since = window.gone.get(name)
+    if since is None:
+        return window.first_us - end_us < STAY_US
+    return window.now_us - since < STAY_US
+
+
+def schema() -> bytes:
+    """The schema of every answer."""
+    return resources.files(__package__).joinpath(SCHEMA).read_bytes()
