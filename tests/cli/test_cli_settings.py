@@ -62,6 +62,52 @@ def test_check_warns_of_what_is_empty_and_refuses_everything(run, tmp_path):
     assert "warning" not in run("check").stdout
 
 
+SERVICES = """
+[[service]]
+id = "films"
+source = "shop"
+kind = "vod"
+origin = "https://o.example/vod"
+ad_server = "https://user.ads.example:8443/vmap?key=$arg_key"
+[[service]]
+id = "tv"
+source = "shop"
+kind = "channel"
+assets = ["https://o.example/a.m3u8", "https://o.example/b.m3u8"]
+tracking = "server"
+[[service.slot]]
+id = "news"
+kind = "ad-break"
+start = "2026-11-20T18:00:00Z"
+duration_seconds = 60
+"""
+
+
+def test_check_tells_of_services(run, tmp_path, monkeypatch):
+    monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}")
+    (tmp_path / "footfall.toml").write_text(SHOP + SERVICES)
+    films, tv, warning = run("check").stdout.splitlines()[-3:]
+    assert films == (
+        "  service     films: vod of https://o.example/vod/; ads of user.ads.example:8443; "
+        "the client tells what was played; events of shop"
+    )
+    assert tv == (
+        "  service     tv: channel of 2 assets, 1 slot; no ads; the server tells what was played; "
+        "events of shop"
+    )
+    assert warning == "  warning     service tv: no ad_server: it plays no ads"
+
+
+def test_check_says_where_ffmpeg_is_missed(run, tmp_path, monkeypatch):
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    (tmp_path / "footfall.toml").write_text(SHOP + SERVICES)
+    assert "warning     ffmpeg is not installed" in run("check").stdout
+    assert "(films); install it" in run("check").stdout
+    without = SERVICES.replace('kind = "vod"', 'kind = "vod"\ntranscode = false')
+    (tmp_path / "footfall.toml").write_text(SHOP + without)
+    assert "ffmpeg is" not in run("check").stdout
+
+
 def test_check_says_that_nobody_may_send(run):
     result = run("check")
     assert result.exit_code == 0

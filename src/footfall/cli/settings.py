@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import click
 
 from footfall.cli.configuration import Configuration, config_option, data_option
 from footfall.collect.protocols import installed
-from footfall.settings import Settings, Source, unreadable_files
+from footfall.settings import Service, Settings, Source, unreadable_files
 from footfall.settings.declared import declared
 from footfall.settings.rules import SOURCE_ID, nearest
 
@@ -34,7 +36,7 @@ def check(config: Path | None, data: str | None) -> None:
     click.secho(f"{name}: valid" if configuration.file else f"{name} valid", fg="green")
     for label, text in _summary(settings):
         click.echo(f"  {label:<12}{text}")
-    for warning in (*unreadable_files(settings), *_left_empty(settings)):
+    for warning in (*unreadable_files(settings), *_left_empty(settings), *_adless(settings)):
         click.secho(f"  warning     {warning}", fg="yellow")
 
 
@@ -122,6 +124,20 @@ def _left_empty(settings: Settings) -> Iterator[str]:
                     yield f"{place} is empty: {setting.needed}"
 
 
+def _adless(settings: Settings) -> Iterator[str]:
+    """What keeps services from playing ads, or some of them. No host is asked."""
+    asking = [one for one in settings.services if one.ad_server or one.preroll_ad_server]
+    for one in settings.services:
+        if one not in asking:
+            yield f"service {one.id}: no ad_server: it plays no ads"
+    preparing = ", ".join(one.id for one in asking if one.transcode)
+    if preparing and not shutil.which("ffmpeg"):
+        yield (
+            f"ffmpeg is not installed: creatives that do not fit the content are skipped "
+            f"({preparing}); install it, or set transcode = false"
+        )
+
+
 def _summary(settings: Settings) -> Iterator[tuple[str, str]]:
     server = settings.server
     scheme = "https" if server.tls_certificate else "http"
@@ -131,18 +147,38 @@ def _summary(settings: Settings) -> Iterator[tuple[str, str]]:
     yield "data", f"{server.data}{made}"
     for one in settings.sources:
         yield "source", f"{one.id}: {_source(one)}"
+    for service in settings.services:
+        yield "service", f"{service.id}: {_service(service)}"
 
 
 def _source(one: Source) -> str:
-    keys = len(one.key_sha256)
     return "; ".join(
         (
             ", ".join(one.protocols),
-            "1 key" if keys == 1 else f"{keys} keys",
+            _counted(len(one.key_sha256), "key"),
             f"origins {', '.join(one.origins)}" if one.origins else "no origins listed",
             f"kept {one.retention_days} days" if one.retention_days else "kept for good",
         )
     )
+
+
+def _service(one: Service) -> str:
+    asked = [address for address in (one.ad_server, one.preroll_ad_server) if address]
+    ads = dict.fromkeys(urlsplit(address).netloc for address in asked)
+    content = one.origin or _counted(len(one.assets), "asset")
+    slots = f", {_counted(len(one.slots), 'slot')}" if one.slots else ""
+    return "; ".join(
+        (
+            f"{one.kind} of {content}{slots}",
+            f"ads of {', '.join(ads)}" if ads else "no ads",
+            f"the {one.tracking} tells what was played",
+            f"events of {one.source}",
+        )
+    )
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _authority(host: str, port: int) -> str:
