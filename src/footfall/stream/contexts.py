@@ -1,0 +1,301 @@
+"""What the journal's state holds of sessions and services: keys, values, and how they change.
+
+Every change is a `Unit` for `Journal.transact`: a pure look at what stands there, and what is to
+stand there. What a session was told once is never taken back: pods are added, decided once, and
+folded into numbers when the list has long forgotten them.
+
+Not a cache, and nothing waits here: that is `sessions`' and `deciding`'s matter.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+
+from footfall.journal.contract import Change, Outcome, States, Unit
+from footfall.model import Event, Micros
+from footfall.settings import Service
+from footfall.stream.contract import Break, Context, Details, Mark, Pod, Shift
+
+SHORTEST_LIFE_US = 600 * 1_000_000
+LIVES = 10
+"""A session lives as many times its manifest's duration without a call."""
+KEPT_US = 86_400 * 1_000_000
+"""How long what all sessions of a service share is kept after it changed last: no session lives
+longer without a call."""
+WHOLE = ""
+"""Id of the pod that stands for the one decision of a VOD, whose breaks are not known before. It
+has no ads and is shown to nobody."""
+
+_encode = msgspec.msgpack.Encoder().encode
+_context = msgspec.msgpack.Decoder(Context)
+_details = msgspec.msgpack.Decoder(Details)
+_breaks = msgspec.msgpack.Decoder(tuple[Break, ...])
+_marks = msgspec.msgpack.Decoder(tuple[Mark, ...])
+_clock = msgspec.msgpack.Decoder(dict[str, tuple[int, Micros]])
+
+Clock = Mapping[str, tuple[int, Micros]]
+"""Of an origin without program date times, by rendition: when which media sequence number began."""
+
+
+def session_key(service: str, session_id: str) -> str:
+    return f"stream/{service}/session/{session_id}"
+
+
+def breaks_key(service: str) -> str:
+    return f"stream/{service}/breaks"
+
+
+def marks_key(service: str, rendition: str) -> str:
+    return f"stream/{service}/marks/{rendition}"
+
+
+def clock_key(service: str) -> str:
+    return f"stream/{service}/clock"
+
+
+def pack(details: Details) -> bytes:
+    """Details as a pod holds them: addresses of beacons are long and alike."""
+    return zlib.compress(_encode(details), 6)
+
+
+def unpack(data: bytes) -> Details:
+    """Of a pod that was not decided: nothing."""
+    return _details.decode(zlib.decompress(data)) if data else Details()
+
+
+def read(data: bytes | None) -> Context | None:
+    return None if data is None else _context.decode(data)
+
+
+def read_breaks(data: bytes | None) -> tuple[Break, ...]:
+    return () if data is None else _breaks.decode(data)
+
+
+def read_marks(data: bytes | None) -> tuple[Mark, ...]:
+    return () if data is None else _marks.decode(data)
+
+
+def read_clock(data: bytes | None) -> Clock:
+    return {} if data is None else _clock.decode(data)
+
+
+def life_us(service: Service, manifest_us: int) -> int:
+    """How long a session lives without a call: ten times its manifest, at least 10 minutes."""
+    longest = round(service.session_hours * 3_600_000_000)
+    return min(max(LIVES * manifest_us, SHORTEST_LIFE_US), max(longest, SHORTEST_LIFE_US))
+
+
+class Wish(msgspec.Struct, frozen=True, gc=False):
+    """What a call says of its session. Only what is not settled yet is taken."""
+
+    workflow: str = ""
+    parameters: tuple[tuple[str, str], ...] = ()
+    manifest_at: Micros = 0
+    joined_us: Micros = 0
+    rendition: str = ""
+    """Key of the rendition that is served, where its numbers are to be kept."""
+
+    def fulfilled(self, context: Context) -> bool:
+        """Whether the context says all of it already (or contradicts the workflow for good)."""
+        if self.workflow and context.workflow != self.workflow:
+            return bool(context.workflow)
+        return (
+            (not self.manifest_at or context.manifest_at > 0)
+            and (not self.joined_us or context.joined_us > 0)
+            and (not self.rendition or self.rendition in context.shifts)
+        )
+
+    def applied(self, context: Context) -> Context:
+        shifts = context.shifts
+        if self.rendition and self.rendition not in shifts:
+            shifts = {**shifts, self.rendition: unseen(context)}
+        return msgspec.structs.replace(
+            context,
+            workflow=context.workflow or self.workflow,
+            manifest_at=context.manifest_at or self.manifest_at,
+            joined_us=context.joined_us or self.joined_us,
+            shifts=shifts,
+        )
+
+
+def unseen(context: Context) -> Shift:
+    """The shift of a rendition that the session sees for the first time.
+
+    Media sequence numbers are a rendition's own; those of discontinuities are the same in all.
+    """
+    return Shift(0, max((one.discontinuities for one in context.shifts.values()), default=0))
+
+
+class Life(msgspec.Struct, frozen=True, gc=False):
+    """Whose context, until when."""
+
+    key: str
+    now: Micros
+    life_us: int
+
+    def change(self, context: Context) -> Change:
+        return Change(self.key, _encode(context), self.now + self.life_us)
+
+    def kept(self, context: Context) -> tuple[Context, tuple[Change, ...]]:
+        """The context, renewed, and the change that stores it."""
+        renewed = msgspec.structs.replace(context, renewed_at=self.now)
+        return renewed, (self.change(renewed),)
+
+
+def opened(life: Life, wish: Wish, began: Callable[[Context], Sequence[Event]]) -> Unit:
+    """Begin a session or bring it up to a wish; `reply` is its `Context`.
+
+    A workflow that contradicts the session's changes nothing: the caller sees it by the context.
+    `began` gives the events of a context that is new.
+    """
+
+    def decide(states: States) -> Outcome:
+        found = read(states.get(life.key))
+        if found is not None and wish.fulfilled(found):
+            return Outcome(reply=found)
+        begun = found or Context(began_at=life.now, parameters=wish.parameters)
+        context, changes = life.kept(wish.applied(begun))
+        return Outcome(() if found else began(context), (), changes, context)
+
+    return Unit((life.key,), decide)
+
+
+def renewed(life: Life) -> Unit:
+    """Keep a session alive; `reply` is its `Context`, or None where it is gone."""
+
+    def decide(states: States) -> Outcome:
+        found = read(states.get(life.key))
+        if found is None:
+            return Outcome()
+        context, changes = life.kept(found)
+        return Outcome((), (), changes, context)
+
+    return Unit((life.key,), decide)
+
+
+class Claimed(msgspec.Struct, frozen=True, gc=False):
+    """`reply` of `claimed`."""
+
+    context: Context | None
+    """None: the session is gone."""
+    taken: frozenset[str] = frozenset()
+    """Ids of the pods that are the caller's to decide."""
+
+
+def claimed(
+    life: Life, pods: Sequence[Pod], folded: Callable[[Context], Context] = lambda context: context
+) -> Unit:
+    """Add undecided pods, each unless one of its id is there: only who added it may decide it.
+
+    `folded` takes pods away that are gone for good, since the context is written anyway.
+    """
+
+    def decide(states: States) -> Outcome:
+        found = read(states.get(life.key))
+        if found is None:
+            return Outcome(reply=Claimed(None))
+        known = {pod.id for pod in found.pods}
+        added = tuple(pod for pod in pods if pod.id not in known)
+        if not added:
+            return Outcome(reply=Claimed(found))
+        base = folded(found)
+        context = msgspec.structs.replace(base, pods=ordered((*base.pods, *added)))
+        context, changes = life.kept(context)
+        return Outcome((), (), changes, Claimed(context, frozenset(pod.id for pod in added)))
+
+    return Unit((life.key,), decide)
+
+
+class Settled(msgspec.Struct, frozen=True, gc=False):
+    """`reply` of `settled`."""
+
+    context: Context | None
+    done: bool
+    """False: it had been settled before, or its time had run out."""
+
+
+def settled(
+    life: Life,
+    claim: Pod,
+    pods: Sequence[Pod],
+    events: Sequence[Event],
+    *,
+    expired: bool = False,
+) -> Unit:
+    """Put what was decided in the place of a claim, with its events.
+
+    In time: the claim still runs. With `expired` the other way round: it has run out, and `pods`
+    say that it is lost.
+    """
+
+    def decide(states: States) -> Outcome:
+        found = read(states.get(life.key))
+        if found is None:
+            return Outcome(reply=Settled(None, False))
+        open_ = any(
+            pod.id == claim.id and not pod.decided and (pod.claimed_until <= life.now) is expired
+            for pod in found.pods
+        )
+        if not open_:
+            return Outcome(reply=Settled(found, False))
+        rest = [pod for pod in found.pods if pod.id != claim.id]
+        context = msgspec.structs.replace(found, pods=ordered((*rest, *pods)))
+        context, changes = life.kept(context)
+        return Outcome(events, (), changes, Settled(context, True))
+
+    return Unit((life.key,), decide)
+
+
+def shared_breaks(
+    service: str, now: Micros, merge: Callable[[Sequence[Break]], tuple[Break, ...]]
+) -> Unit:
+    """Bring a service's breaks up to what a list says; `reply` is all of them."""
+    key = breaks_key(service)
+
+    def decide(states: States) -> Outcome:
+        known = read_breaks(states.get(key))
+        merged = merge(known)
+        if merged == known:
+            return Outcome(reply=known)
+        return Outcome((), (), (Change(key, _encode(merged), now + KEPT_US),), merged)
+
+    return Unit((key,), decide)
+
+
+def shared_marks(service: str, rendition: str, now: Micros, wanted: Sequence[Mark]) -> Unit:
+    """Add marks of one rendition; the first one of a moment stays. `reply` is all of them."""
+    key = marks_key(service, rendition)
+
+    def decide(states: States) -> Outcome:
+        known = read_marks(states.get(key))
+        moments = {mark.at_us for mark in known}
+        added = [mark for mark in wanted if mark.at_us not in moments]
+        if not added:
+            return Outcome(reply=known)
+        kept = [mark for mark in known if mark.at_us > now - 2 * KEPT_US]
+        marks = tuple(sorted([*kept, *added], key=lambda mark: mark.at_us))
+        return Outcome((), (), (Change(key, _encode(marks), now + KEPT_US),), marks)
+
+    return Unit((key,), decide)
+
+
+def shared_clock(service: str, now: Micros, advance: Callable[[Clock], Clock]) -> Unit:
+    """Bring the clock of an origin without dates up to a list; `reply` is the `Clock`."""
+    key = clock_key(service)
+
+    def decide(states: States) -> Outcome:
+        known = read_clock(states.get(key))
+        clock = advance(known)
+        if clock == known:
+            return Outcome(reply=known)
+        return Outcome((), (), (Change(key, _encode(clock), now + KEPT_US),), clock)
+
+    return Unit((key,), decide)
+
+
+def ordered(pods: Sequence[Pod]) -> tuple[Pod, ...]:
+    """By where they cut; those that cut at one place stay in the order of their times."""
+    return tuple(sorted(pods, key=lambda pod: (pod.at_us or pod.start_us, pod.start_us)))

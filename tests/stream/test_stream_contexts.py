@@ -1,0 +1,268 @@
+"""What the state holds of sessions and services, over a journal."""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+import pytest
+
+from footfall.journal.engines.memory import MemoryJournal
+from footfall.model import Event
+from footfall.settings import Service
+from footfall.stream import contexts
+from footfall.stream.contexts import Life, Wish
+from footfall.stream.contract import (
+    Ad,
+    Beacon,
+    Break,
+    Context,
+    Details,
+    Mark,
+    Placed,
+    Pod,
+    Shift,
+)
+
+S = 1_000_000
+KEY = contexts.session_key("films", "abc")
+NO_WISH = Wish()
+EVENT = Event("1", "site", "broadpeak", "session", 1, 1)
+
+
+class Clock:
+    now = 1_780_000_000 * S
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def journal(clock):
+    return MemoryJournal(clock)
+
+
+def commit(journal, unit):
+    (result,) = asyncio.run(journal.transact([unit]))
+    if isinstance(result, Exception):
+        raise result
+    return result
+
+
+def stored(journal, key=KEY):
+    return contexts.read(asyncio.run(journal.get([key])).get(key))
+
+
+def life(clock, seconds=600):
+    return Life(KEY, clock.now, seconds * S)
+
+
+def begin(journal, clock, wish=NO_WISH, events=()):
+    return commit(journal, contexts.opened(life(clock), wish, lambda _context: events)).reply
+
+
+def test_the_first_call_begins_a_session_and_says_so_once(journal, clock):
+    wish = Wish(workflow="1.0", parameters=(("w", "1"),))
+    context = begin(journal, clock, wish, [EVENT])
+    assert context == Context(clock.now, "1.0", parameters=(("w", "1"),), renewed_at=clock.now)
+    assert stored(journal) == context
+    outcome = commit(journal, contexts.opened(life(clock), wish, lambda _context: [EVENT]))
+    assert (outcome.reply, outcome.events, outcome.changes) == (context, (), ())
+
+
+def test_what_is_settled_is_not_settled_again(journal, clock):
+    begin(journal, clock, Wish(workflow="2.0"))
+    clock.now += S
+    context = begin(journal, clock, Wish("2.0", (("w", "9"),), clock.now, 5 * S))
+    assert (context.manifest_at, context.joined_us, context.parameters) == (clock.now, 5 * S, ())
+    later = begin(journal, clock, Wish("2.0", (), clock.now + S, 9 * S))
+    assert later == context
+
+
+def test_another_workflow_changes_nothing(journal, clock):
+    context = begin(journal, clock, Wish(workflow="2.0"))
+    assert begin(journal, clock, Wish("1.0", (), 7, 8)) == context
+    assert stored(journal) == context
+
+
+def test_a_workflow_is_fixed_by_the_first_call_that_names_one(journal, clock):
+    begin(journal, clock, Wish(manifest_at=clock.now))
+    assert begin(journal, clock, Wish(workflow="1.0")).workflow == "1.0"
+
+
+def test_a_session_ends_with_its_time_and_begins_anew_with_another_workflow(journal, clock):
+    begin(journal, clock, Wish(workflow="1.0"))
+    clock.now += 599 * S
+    assert commit(journal, contexts.renewed(life(clock))).reply.renewed_at == clock.now
+    clock.now += 599 * S
+    assert stored(journal) is not None
+    clock.now += 1 * S
+    assert commit(journal, contexts.renewed(life(clock))).reply is None
+    context = begin(journal, clock, Wish(workflow="2.0"), [EVENT])
+    assert (context.began_at, context.workflow) == (clock.now, "2.0")
+
+
+@pytest.mark.parametrize(
+    ("manifest_s", "hours", "expected_s"),
+    [
+        (0, 24, 600),
+        (60, 24, 600),
+        (120, 24, 1200),
+        (20_000, 24, 86_400),
+        (7200, 1, 3600),
+        (7200, 0.17, 612),
+    ],
+)
+def test_how_long_a_session_lives(manifest_s, hours, expected_s):
+    service = Service(
+        id="x", source="s", kind="vod", origin="https://o.example.com/", session_hours=hours
+    )
+    assert contexts.life_us(service, manifest_s * S) == expected_s * S
+
+
+def pod(name, at=0, **more):
+    return Pod(name, start_us=at * S, at_us=at * S, **more)
+
+
+def claim(journal, clock, *pods, **more):
+    return commit(journal, contexts.claimed(life(clock), pods, **more)).reply
+
+
+def test_only_who_added_a_pod_may_decide_it(journal, clock):
+    begin(journal, clock)
+    wanted = pod("slot:1", 10, claimed_until=clock.now + 6 * S)
+    first = claim(journal, clock, wanted)
+    second = claim(journal, clock, wanted, pod("slot:2", 5, claimed_until=clock.now + 6 * S))
+    assert (first.taken, second.taken) == ({"slot:1"}, {"slot:2"})
+    assert [one.id for one in second.context.pods] == ["slot:2", "slot:1"]
+
+
+def test_two_claims_in_one_group_are_one(journal, clock):
+    begin(journal, clock)
+    unit = contexts.claimed(life(clock), [pod("slot:1", claimed_until=clock.now + S)])
+    results = asyncio.run(journal.transact([unit, unit]))
+    assert [sorted(one.reply.taken) for one in results] == [["slot:1"], []]
+
+
+def test_nothing_is_claimed_in_a_session_that_is_gone(journal, clock):
+    assert claim(journal, clock, pod("slot:1")).context is None
+
+
+def test_a_claim_is_settled_once_and_with_its_events(journal, clock):
+    begin(journal, clock)
+    wanted = pod("slot:1", 10, claimed_until=clock.now + 6 * S)
+    claim(journal, clock, wanted)
+    decided = pod("slot:1", 10, decided=True, until_us=20 * S, ads=(Placed("a", "u", 1, 2),))
+    outcome = commit(journal, contexts.settled(life(clock), wanted, [decided], [EVENT]))
+    assert outcome.reply.done
+    assert outcome.reply.context.pods == (decided,)
+    assert list(outcome.events) == [EVENT]
+    again = commit(journal, contexts.settled(life(clock), wanted, [wanted], [EVENT]))
+    assert (again.reply.done, again.events, again.changes) == (False, (), ())
+    assert stored(journal).pods == (decided,)
+
+
+def test_a_claim_that_ran_out_takes_no_decision_any_more(journal, clock):
+    begin(journal, clock)
+    wanted = pod("slot:1", 10, claimed_until=clock.now + 6 * S)
+    claim(journal, clock, wanted)
+    lost = pod("slot:1", 10, decided=True)
+    early = commit(journal, contexts.settled(life(clock), wanted, [lost], [EVENT], expired=True))
+    assert not early.reply.done
+    clock.now += 6 * S
+    late = commit(journal, contexts.settled(life(clock), wanted, [lost], [EVENT]))
+    assert not late.reply.done
+    outcome = commit(journal, contexts.settled(life(clock), wanted, [lost], [EVENT], expired=True))
+    assert outcome.reply.done
+    assert stored(journal).pods == (lost,)
+
+
+def test_one_claim_may_become_many_pods(journal, clock):
+    begin(journal, clock)
+    whole = Pod(contexts.WHOLE, 0, claimed_until=clock.now + S)
+    claim(journal, clock, whole)
+    decided = [Pod(contexts.WHOLE, 0, decided=True), pod("mid", 30, decided=True), pod("pre", 0)]
+    outcome = commit(journal, contexts.settled(life(clock), whole, decided, ()))
+    assert [one.id for one in outcome.reply.context.pods] == ["", "pre", "mid"]
+
+
+def test_pods_that_are_gone_are_folded_as_others_come(journal, clock):
+    begin(journal, clock, Wish(rendition="r"))
+    claim(journal, clock, pod("slot:1", 10))
+
+    def folded(context):
+        return msgspec.structs.replace(context, pods=(), shifts={"r": Shift(3, 2)})
+
+    claimed = claim(journal, clock, pod("slot:2", 90), folded=folded)
+    assert [one.id for one in claimed.context.pods] == ["slot:2"]
+    assert stored(journal).shifts == {"r": Shift(3, 2)}
+    unchanged = claim(journal, clock, pod("slot:2", 90), folded=lambda context: 1 / 0)
+    assert unchanged.taken == frozenset()
+
+
+def test_a_rendition_seen_for_the_first_time_takes_the_discontinuities_of_the_others(
+    journal, clock
+):
+    begin(journal, clock, Wish(rendition="r"))
+    claim(
+        journal,
+        clock,
+        pod("slot:1"),
+        folded=lambda one: msgspec.structs.replace(one, shifts={"r": Shift(3, 2)}),
+    )
+    context = begin(journal, clock, Wish(rendition="s"))
+    assert context.shifts == {"r": Shift(3, 2), "s": Shift(0, 2)}
+
+
+def test_details_come_back_as_they_were_and_take_little_room():
+    beacons = tuple(
+        Beacon("progress", f"https://ads.example.com/track?event=progress&n={n}", n * 1000)
+        for n in range(40)
+    )
+    details = Details((Ad("1", beacons=beacons), Ad("2", title="é")), beacons[:1])
+    packed = contexts.pack(details)
+    assert contexts.unpack(packed) == details
+    assert len(packed) < 800
+    assert contexts.unpack(b"") == Details()
+
+
+def test_breaks_are_shared_and_written_only_where_they_change(journal, clock):
+    one = Break("1:X", 1, 2)
+    outcome = commit(journal, contexts.shared_breaks("films", clock.now, lambda _known: (one,)))
+    assert outcome.reply == (one,)
+    same = commit(journal, contexts.shared_breaks("films", clock.now, lambda known: tuple(known)))
+    assert (same.reply, same.changes) == ((one,), ())
+
+
+def test_the_first_mark_of_a_moment_stays(journal, clock):
+    now = clock.now
+    first = commit(journal, contexts.shared_marks("films", "r", now, [Mark(now, 7, 1)]))
+    assert first.reply == (Mark(now, 7, 1),)
+    wanted = [Mark(now, 8, 2), Mark(now - S, 5, 1)]
+    second = commit(journal, contexts.shared_marks("films", "r", now, wanted))
+    assert second.reply == (Mark(now - S, 5, 1), Mark(now, 7, 1))
+    assert commit(journal, contexts.shared_marks("films", "r", now, wanted)).changes == ()
+    assert commit(journal, contexts.shared_marks("films", "q", now, [])).reply == ()
+
+
+def test_old_marks_go_as_new_ones_come(journal, clock):
+    now = clock.now
+    old = Mark(now - 3 * contexts.KEPT_US, 1, 0)
+    commit(journal, contexts.shared_marks("films", "r", now, [old]))
+    marks = commit(journal, contexts.shared_marks("films", "r", now, [Mark(now, 2, 0)])).reply
+    assert marks == (Mark(now, 2, 0),)
+
+
+def test_the_clock_of_an_origin_without_dates_goes_on(journal, clock):
+    def advance(known):
+        return {**known, "r": (5, 100)}
+
+    assert commit(journal, contexts.shared_clock("films", clock.now, advance)).reply == {
+        "r": (5, 100)
+    }
+    assert commit(journal, contexts.shared_clock("films", clock.now, advance)).changes == ()

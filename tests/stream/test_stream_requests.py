@@ -1,0 +1,232 @@
+"""The order of the checks, addresses both ways, and the headers of every answer."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from footfall.settings import Service
+from footfall.stream import problems, requests
+from footfall.stream.requests import Answer, Call, Fixed, Segment
+
+VOD = Service(id="films", source="site", kind="vod", origin="https://origin.example.com/vod/")
+SIDE = Service(
+    id="side", source="site", kind="live", origin="https://o.example.com/l", tracking="server"
+)
+CHANNEL = Service(id="ch", source="site", kind="channel", assets=("https://o.example.com/a.m3u8",))
+SERVICES = {one.id: one for one in (VOD, SIDE, CHANNEL)}
+SESSION = "0123abcd-2f1c6d2e-0000-4000-8000-000000000000"
+IDS = f"bpkio_sessionid={SESSION}&bpkio_serviceid=films"
+
+
+def read(target, method="GET"):
+    path, _, query = target.partition("?")
+    return requests.read(method, path, query, SERVICES, lambda: SESSION)
+
+
+def detail(answer):
+    assert isinstance(answer, Answer)
+    headers = dict(answer.headers)
+    assert headers[b"content-type"] == b"application/problem+json"
+    told = json.loads(answer.body)
+    assert set(told) == {"type", "title", "status", "detail"}
+    assert told["status"] == answer.status
+    return answer.status, told["detail"]
+
+
+def header(answer, name):
+    return dict(answer.headers).get(name)
+
+
+def test_a_session_is_opened_by_a_redirect_that_keeps_the_request_as_it_was_encoded():
+    answer = read("/stream/films/a%20b/x.m3u8?q=a%2Fb+c&bk-ml=2.0&w=640&w=&response=307")
+    assert answer.status == 307
+    assert answer.body == b""
+    assert header(answer, b"location").decode() == (
+        f"/stream/films/a%20b/x.m3u8?{IDS}&q=a%2Fb+c&bk-ml=2.0&w=640&w=&response=307"
+    )
+    assert header(answer, b"cache-control") == b"no-store"
+
+
+def test_a_session_is_opened_by_200_where_redirects_cannot_be_followed():
+    answer = read("/stream/films/x.m3u8?response=200")
+    assert (answer.status, answer.body) == (200, b"")
+    assert header(answer, b"location").decode() == f"/stream/films/x.m3u8?{IDS}&response=200"
+    assert header(answer, b"access-control-expose-headers") == b"Location"
+
+
+def test_the_service_is_named_once_in_the_redirect():
+    answer = read("/stream/films/x.m3u8?bpkio_serviceid=films&a=1")
+    assert header(answer, b"location").decode() == f"/stream/films/x.m3u8?{IDS}&a=1"
+
+
+def test_response_has_no_effect_beside_a_session():
+    call = read(f"/stream/films/x.m3u8?{IDS}&response=200")
+    assert isinstance(call, Call)
+    assert call.parameters == ()
+
+
+def test_a_new_session_has_eight_digits_and_a_random_uuid():
+    pattern = r"[0-9a-f]{8}-[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
+    assert re.fullmatch(pattern, requests.new_session_id())
+    assert requests.new_session_id() != requests.new_session_id()
+
+
+WRONG = "bk-ml=3&bpkio_sessionid=%20&bpkio_serviceid=other"
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "expected"),
+    [
+        ("POST", f"/stream/none/x.m3u8?{WRONG}", problems.METHOD),
+        ("GET", f"/stream/none/x.m3u8?{WRONG}", problems.SERVICE_UNKNOWN),
+        ("GET", f"/stream/films/x.m3u8?{WRONG}", problems.WORKFLOW_UNKNOWN),
+        ("GET", "/stream/films/x.m3u8?bk-ml=1.0&bk-ml=1.0", problems.WORKFLOW_UNKNOWN),
+        ("GET", "/stream/films/x.m3u8?bk-ml=1", problems.WORKFLOW_UNKNOWN),
+        ("GET", "/stream/films/x.m3u8?bk-ml=", problems.WORKFLOW_UNKNOWN),
+        (
+            "GET",
+            "/stream/films/x.m3u8?bk-ml=1.0&bpkio_sessionid=a%20b&bpkio_serviceid=other",
+            problems.SESSION_MALFORMED,
+        ),
+        ("GET", "/stream/films/x.m3u8?bpkio_sessionid=", problems.SESSION_MALFORMED),
+        ("GET", f"/stream/films/x.m3u8?bpkio_sessionid={'a' * 129}", problems.SESSION_MALFORMED),
+        ("GET", "/stream/films/x.m3u8?bpkio_sessionid=a&bpkio_sessionid=a", problems.SESSION_MALFORMED),
+        ("GET", "/stream/films/x.m3u8?bpkio_serviceid=other", problems.SERVICE_CONTRADICTED),
+        ("GET", "/stream/films", problems.PATH_UNKNOWN),
+        ("GET", "/stream/films/", problems.PATH_UNKNOWN),
+        ("GET", "/stream/films/../x.m3u8", problems.PATH_UNKNOWN),
+        ("GET", "/stream/films/a/%2e%2E/x.m3u8", problems.PATH_UNKNOWN),
+        ("GET", "/stream/films/a%2f..%2fx.m3u8", problems.PATH_UNKNOWN),
+        ("GET", "/stream/films/a%5c..%5cx.m3u8", problems.PATH_UNKNOWN),
+        ("GET", "/stream/films/_/ftp/h/x.m3u8", problems.PATH_UNKNOWN),
+        ("GET", "/stream/films/_/https/user@h/x.m3u8", problems.PATH_UNKNOWN),
+        ("GET", "/stream/films/_/https/h", problems.PATH_UNKNOWN),
+        ("GET", "/stream/films/_/https/evil.example.net/x.ts", problems.PATH_UNKNOWN),
+        ("GET", f"/stream/films/x.m3u8?{IDS}&bpkio_multivariant=../x.m3u8", problems.PATH_UNKNOWN),
+        ("GET", "/stream/", problems.SERVICE_UNKNOWN),
+    ],
+)  # fmt: skip
+def test_the_order_of_the_checks(method, target, expected):
+    answer = read(target, method)
+    assert detail(answer) == (expected.status, expected.detail)
+    assert (header(answer, b"allow") is not None) == (answer.status == 405)
+
+
+def test_other_methods_are_told_what_is_taken():
+    assert header(read("/stream/films/x.m3u8", "PUT"), b"allow") == b"GET, HEAD, OPTIONS"
+
+
+def test_a_preflight_is_answered_whatever_its_path():
+    answer = read("/stream/none/x", "OPTIONS")
+    assert (answer.status, answer.body) == (204, b"")
+    assert header(answer, b"access-control-allow-methods") == b"GET, HEAD, OPTIONS"
+    assert header(answer, b"access-control-allow-headers") == b"*"
+    assert header(answer, b"access-control-max-age") == b"600"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        read("/stream/films/x.m3u8"),
+        read("/stream/films/x.m3u8", "OPTIONS"),
+        read("/stream/films/x.m3u8", "POST"),
+        read("/stream/none/x.m3u8"),
+        read("/stream/films/seg.ts"),
+        requests.refusal(problems.origin_refused(410)),
+    ],
+)
+def test_every_answer_may_be_read_by_pages_of_other_origins(answer):
+    assert header(answer, b"access-control-allow-origin") == b"*"
+    assert header(answer, b"access-control-expose-headers") == b"Location"
+    assert header(answer, b"cache-control") == b"no-store"
+
+
+def test_head_is_read_as_get():
+    assert read(f"/stream/films/x.m3u8?{IDS}", "HEAD") == read(f"/stream/films/x.m3u8?{IDS}")
+
+
+def test_a_call_knows_what_is_the_ad_servers_and_what_is_ours():
+    call = read(
+        f"/stream/films/hi/v.m3u8?{IDS}&bk-ml=1.0&app=a%26b+c&bpkio_multivariant=x.m3u8"
+        "&bpkio_query=token%3D1%26u&w=640&bpkio_other=1&w=320&empty="
+    )
+    assert call == Call(
+        VOD,
+        "hi/v.m3u8",
+        SESSION,
+        "1.0",
+        (("app", "a&b c"), ("w", "640"), ("w", "320"), ("empty", "")),
+        "x.m3u8",
+        "token=1&u",
+    )
+    assert call.url == "https://origin.example.com/vod/hi/v.m3u8?token=1&u"
+
+
+def test_the_service_may_be_missing_beside_a_session_id_of_anybodys():
+    call = read("/stream/films/x.m3u8?bpkio_sessionid=A.b_c-9")
+    assert call.session_id == "A.b_c-9"
+
+
+def test_parameters_are_handed_on_to_the_origin_where_the_service_says_so():
+    service = Service(
+        id="s", source="a", kind="vod", origin="https://o/v", origin_query=("token", "t2")
+    )
+    call = Call(service, "x.m3u8", SESSION, parameters=(("token", "a&b/c"), ("w", "1")))
+    assert call.url == "https://o/v/x.m3u8?token=a%26b/c"
+    own = Call(
+        service, "x.m3u8", SESSION, parameters=(("token", "1"), ("t2", "2")), origin_query="token=9"
+    )
+    assert own.url == "https://o/v/x.m3u8?token=9&t2=2"
+
+
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [
+        ("https://origin.example.com/vod/hi/v.m3u8", "hi/v.m3u8"),
+        ("https://origin.example.com/other/v.m3u8", "_/https/origin.example.com/other/v.m3u8"),
+        ("http://cdn.example.net:8080/v.m3u8", "_/http/cdn.example.net:8080/v.m3u8"),
+        ("https://cdn.example.net", "_/https/cdn.example.net/"),
+    ],
+)
+def test_addresses_go_there_and_back(url, path):
+    assert requests.path_of(VOD, url) == (path, "")
+    assert requests.origin_address(VOD, path).rstrip("/") == url
+
+
+def test_a_playlists_address_carries_the_session_and_comes_back_as_the_same_call():
+    call = read(f"/stream/films/x.m3u8?{IDS}&bk-ml=2.0&app=a%26b+%C3%A9&d=%22")
+    address = requests.playlist_address(
+        call, "https://cdn.example.net/hi/v.m3u8?sig=a%2Bb&x=1", "x.m3u8"
+    )
+    assert '"' not in address
+    assert address.startswith(f"/stream/films/_/https/cdn.example.net/hi/v.m3u8?{IDS}&")
+    again = read(address)
+    assert again.parameters == call.parameters
+    assert again.multivariant == "x.m3u8"
+    assert again.workflow == ""
+    assert again.url == "https://cdn.example.net/hi/v.m3u8?sig=a%2Bb&x=1"
+
+
+def test_what_stands_beside_a_manifest_is_at_the_origin():
+    answer = read("/stream/films/dash/seg-1.m4s?a=1")
+    assert answer.status == 307
+    assert header(answer, b"location") == b"https://origin.example.com/vod/dash/seg-1.m4s?a=1"
+    assert detail(read("/stream/ch/seg-1.ts"))[0] == 404
+
+
+def test_dash_is_known_by_its_name():
+    assert read(f"/stream/films/x.MPD?{IDS}").dash
+    assert not read(f"/stream/films/x?{IDS}").dash
+
+
+def test_what_is_the_same_for_everybody():
+    assert read("/stream/schema/session-tracking.json") == Fixed(requests.SCHEMA)
+    assert read("/stream/empty.webvtt") == Fixed(requests.SUBTITLES)
+
+
+def test_segments_of_ads_are_ours_only_where_the_server_tracks():
+    assert read("/stream/side/ad/abc.1") == Segment(SIDE, "abc.1")
+    assert isinstance(read(f"/stream/films/ad/x.m3u8?{IDS}"), Call)
