@@ -32,6 +32,7 @@ from footfall.collect.intake import Intake
 from footfall.collect.keysets import KeySets, locations
 from footfall.collect.protocols import installed
 from footfall.collect.protocols.tracardi import identity, traits
+from footfall.collect.protocols.tracardi.issued import ProfileIds
 from footfall.collect.sources import Sources
 from footfall.errors import JournalUnavailable
 from footfall.journal.contract import Change, Outcome, Position, Unit
@@ -111,7 +112,16 @@ class Case:
             for session_id in (*self._sessions(), FIRST_UUID)
             if await journal.get([correlate.key("site", session_id)])
         }
-        return Answered(replies[0], events, rejects, live)
+        reply = msgspec.structs.replace(replies[0], body=self._named(replies[0].body))
+        return Answered(reply, json.loads(self._named(json.dumps(events).encode())), rejects, live)
+
+    def _named(self, text: bytes) -> bytes:
+        """With the ids that were issued to profiles under the one name that cases have for them."""
+        given = (self._settings.get(name, {}).get("tracardi", {}) for name in ("site", "other"))
+        for group in ("site", "other", *(one.get("identity", "") for one in given)):
+            issued = ProfileIds(SECRET, group, NOW).issue(FIRST_UUID, NOW)
+            text = text.replace(issued.encode(), FIRST_UUID.encode())
+        return text
 
     # What is sent
 

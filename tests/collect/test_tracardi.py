@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from served import Served
-from tracked import DAY, SECRET, Edge, facts, payload, request, source, visits
+from tracked import DAY, SECOND, SECRET, Edge, facts, payload, request, source, visits
 
 from footfall.collect.contract import Intent, Reason, Refusal
 from footfall.collect.protocols import installed, tracardi
@@ -187,7 +187,7 @@ def test_a_stale_id_in_a_known_session_is_remembered_too():
 def test_a_device_whose_profile_was_deleted_is_given_one_new_profile():
     with Edge() as edge:
         first = edge.profile("x", session="S1", profile="stale", device="D")
-        edge.forget(identity.profile_key("site", first))
+        edge.forget(first)
         second = edge.profile("x", session="S1", profile="stale", device="D")
         assert second != first
         assert edge.profile("x", session="S2", profile="stale", device="D") == second
@@ -197,7 +197,7 @@ def test_a_device_whose_profile_was_deleted_is_given_one_new_profile():
 def test_a_deleted_profile_is_not_asked_back_by_its_id():
     with Edge() as edge:
         first = edge.profile("x")
-        edge.forget(identity.profile_key("site", first))
+        edge.forget(first)
         second = edge.profile("x", profile=first)
         assert second != first
         assert visits(edge.events()) == ["S1", "S1"]
@@ -342,14 +342,14 @@ def test_no_value_of_a_proof_is_in_a_key_or_a_reason():
 def test_two_devices_of_one_person_become_one():
     with Edge(source(identification=PROVEN)) as edge:
         older = edge.profile({"type": "consent-granted", "properties": {"a": True, "b": True}})
-        edge.now += 1
+        edge.now += SECOND
         younger = edge.profile("x", session="S2")
-        edge.now += 1
+        edge.now += SECOND
         edge.profile(sign_in("John@Example.com", firstname="John"), session="S2")
-        edge.now += 1
+        edge.now += SECOND
         edge.profile({"type": "consent-granted", "properties": {"b": False}}, session="S2")
         assert edge.profile("x", session="S2") == younger
-        edge.now += 1
+        edge.now += SECOND
         assert edge.profile(sign_in(" john@example.com ", lastname="Doe")) == older
         # The session, the id and a new session of the other device all lead to it.
         assert edge.profile("x", session="S2") == older
@@ -374,7 +374,7 @@ def test_a_chain_of_merges_leads_to_the_oldest():
     with Edge(source(identification=PROVEN)) as edge:
         ids = []
         for number in range(4):
-            edge.now += 1
+            edge.now += SECOND
             ids.append(edge.profile("x", session=f"S{number}"))
         # 3 and 2 by one e-mail, 2 and 1 by a telephone, 1 and 0 by another e-mail of theirs.
         edge.profile(sign_in("c@d.example"), session="S3")
@@ -394,7 +394,7 @@ def test_a_chain_of_merges_leads_to_the_oldest():
 def test_one_event_that_proves_two_traits_of_one_other_profile_counts_it_once():
     with Edge(source(identification=PROVEN)) as edge:
         other = edge.profile(sign_in("a@b.example", phone="1"), session="S0")
-        edge.now += 1
+        edge.now += SECOND
         edge.profile("x", session="S1")
         assert edge.profile(sign_in("a@b.example", phone="1"), session="S1") == other
         assert edge.known(other).visits == 2
@@ -409,9 +409,9 @@ def test_one_request_may_lead_to_several_profiles():
     with Edge(source(identification=PROVEN)) as edge:
         ids = []
         for number, proof in enumerate((sign_in("a@b.example"), sign_in(phone="1"), "x")):
-            edge.now += 1
+            edge.now += SECOND
             ids.append(edge.profile(proof, session=f"S{number}"))
-        edge.now += 1
+        edge.now += SECOND
         told = edge.profile(sign_in("a@b.example"), sign_in(phone="1"), session="S2")
         assert told == ids[0]
         merged = [facts(event)["aliases"] for event in edge.events() if facts(event).get("aliases")]
@@ -434,7 +434,7 @@ def test_two_people_on_one_device_stay_two():
 def test_a_proof_outlives_the_profile_that_was_deleted():
     with Edge(source(identification=PROVEN)) as edge:
         first = edge.profile(sign_in("a@b.example"), session="S1")
-        edge.forget(identity.profile_key("site", first))
+        edge.forget(first)
         second = edge.profile(sign_in("a@b.example"), session="S2")
         assert second != first
         assert edge.profile(sign_in("a@b.example"), session="S3") == second

@@ -7,6 +7,7 @@ import json
 
 import msgspec
 import pytest
+from golden import SECRET
 
 from footfall.app.importing import ProfileImporter
 from footfall.collect.protocols.tracardi.identity import Alias, Known, profile_key, read_profile
@@ -94,7 +95,7 @@ def importing(*calls, source=SHOP):
 
     async def scenario():
         journal = MemoryJournal()
-        importer = ProfileImporter(journal, Limits())
+        importer = ProfileImporter(journal, Limits(), SECRET)
         counts = [await importer([source], source.id, lines) for lines in calls]
         batch = await journal.read(Position(0, 0))
         lines = b"".join(record.events for _, record in batch.records).splitlines()
@@ -183,4 +184,4 @@ def test_sources_that_share_an_identity_share_what_is_taken_over():
 
 def test_an_unknown_source_is_said():
     with pytest.raises(SourceUnknown, match="nobody"):
-        asyncio.run(ProfileImporter(MemoryJournal(), Limits())([SHOP], "nobody", []))
+        asyncio.run(ProfileImporter(MemoryJournal(), Limits(), SECRET)([SHOP], "nobody", []))

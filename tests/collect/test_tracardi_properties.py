@@ -26,6 +26,7 @@ from footfall.collect.ids import EventIds
 from footfall.collect.intake import Intake
 from footfall.collect.protocols import tracardi
 from footfall.collect.protocols.tracardi import identity
+from footfall.collect.protocols.tracardi.issued import ProfileIds
 from footfall.collect.sources import Sources
 from footfall.journal.contract import Position
 from footfall.journal.engines.local import LocalJournal
@@ -235,7 +236,9 @@ class Run:
     async def _known(self, profile_id):
         key = identity.profile_key("site", profile_id)
         value = (await self.journal.get([key])).get(key)
-        return None if value is None else identity.read_profile(value)
+        if value is None:
+            return ProfileIds(SECRET, "site", identity.DAY * 730).known(profile_id, self.clock())
+        return identity.read_profile(value)
 
 
 class Clock:

@@ -11,6 +11,7 @@ from uuid import uuid4
 import golden
 import msgspec
 
+from footfall.app import erasing
 from footfall.collect.agents import Agent
 from footfall.collect.contract import Reply, Request
 from footfall.collect.endpoint import Endpoint
@@ -19,11 +20,13 @@ from footfall.collect.ids import EventIds
 from footfall.collect.intake import Intake
 from footfall.collect.protocols import tracardi
 from footfall.collect.protocols.tracardi import identity
+from footfall.collect.protocols.tracardi.issued import ProfileIds
 from footfall.collect.protocols.tracardi.settings import Tracardi
 from footfall.collect.sources import Sources
 from footfall.journal.contract import Change, Outcome, Position
 from footfall.journal.engines.memory import MemoryJournal
 from footfall.metrics import Tally
+from footfall.model import Erasure
 from footfall.settings import Limits, Source
 
 NOW = golden.NOW
@@ -130,16 +133,19 @@ class Edge:
         return self._runner.run(self.journal.get([key])).get(key)
 
     def known(self, profile_id, group="site") -> Any:
-        """What the state holds of a profile: `Known`, `Alias` or None."""
+        """What is known of a profile: `Known`, `Alias`, `Gone` or None."""
         value = self.value(identity.profile_key(group, profile_id))
-        return None if value is None else identity.read_profile(value)
+        if value is None:
+            return ProfileIds(SECRET, group, DAY * 730).known(profile_id, self.now)
+        return identity.read_profile(value)
 
-    def forget(self, key) -> None:
-        """Take a key out of the state, as an erasure does."""
-        era = identity.write(self.now)
-        ends = Change(identity.era_key("site"), era, self.now + DAY * 1000)
-        gone = Outcome(changes=(Change(key, None, self.now), ends))
-        self._runner.run(self.journal.transact([gone]))
+    def forget(self, profile_id) -> None:
+        """Take a profile out of the state, as an erasure does."""
+        erasure = Erasure(profiles=(profile_id,))
+        keys = erasing.keys(self.sources.all, erasure)
+        changes = [Change(key, None, self.now) for key in keys]
+        changes += erasing.ended(self.sources.all, erasure, self.now, SECRET)
+        self._runner.run(self.journal.transact([Outcome(changes=tuple(changes))]))
 
     def stored(self) -> list[str]:
         """The types of the events that are kept as such."""

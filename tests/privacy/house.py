@@ -49,7 +49,7 @@ class House:
             loader=self.loader,
             media=self.media,
             keys=partial(keys, SOURCES),
-            ended=partial(ended, SOURCES),
+            ended=partial(ended, SOURCES, secret=self.data.secret()),
             now=system_clock,
         )
         self.people = People(self.eraser, self.lake, self.follow)

@@ -8,6 +8,7 @@ import hmac
 import json
 import shutil
 import stat
+from uuid import uuid4
 
 import msgspec
 import pytest
@@ -15,6 +16,8 @@ from house import House, run
 from lake_rig import make_event, make_reject
 from timelines import START, closing, timeline
 
+from footfall.collect.protocols.tracardi.identity import DAY, Gone, profile_key, read_profile
+from footfall.collect.protocols.tracardi.issued import ProfileIds
 from footfall.errors import AuditNotValid, PeopleNotNamed
 from footfall.journal.clock import system_clock
 from footfall.journal.contract import Change
@@ -77,6 +80,23 @@ async def settle(house):
 
 def others(house):
     return house.everything(*IDS, "given-by-the-client-1")
+
+
+@pytest.mark.slow
+def test_an_issued_id_stands_in_no_file_and_proves_nothing_any_more(house):
+    issued = ProfileIds(house.data.secret(), "site", 730 * DAY).issue(str(uuid4()), NOW)
+
+    async def test():
+        await house.write(make_event(profile_id=issued), make_event())
+        await house.follow()
+        await house.forget({"profile": issued})
+        assert house.holders(issued) == []
+        key = profile_key("site", issued)
+        assert read_profile((await house.journal.get([key]))[key]) == Gone()
+        house.reopen()
+        assert key in await house.journal.get([key])
+
+    run(test())
 
 
 @pytest.mark.slow

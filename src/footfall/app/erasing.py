@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from footfall.collect import correlate
 from footfall.collect.protocols.tracardi import identity
+from footfall.collect.protocols.tracardi.issued import ProfileIds
 from footfall.collect.protocols.tracardi.settings import Tracardi
 from footfall.journal.contract import Change
 from footfall.model import Erasure, Micros, media_key
@@ -30,8 +31,21 @@ def keys(sources: Sequence[Source], erasure: Erasure) -> Iterable[str]:
             yield identity.profile_key(group, profile_id)
 
 
-def ended(sources: Sequence[Source], erasure: Erasure, now: Micros) -> Iterable[Change]:
-    """What changes where nothing is forgotten: what sessions say of profiles held until now."""
+def ended(
+    sources: Sequence[Source], erasure: Erasure, now: Micros, secret: bytes
+) -> Iterable[Change]:
+    """What changes beside what is forgotten: what sessions say of profiles held until now, and
+    erased ids that were issued here prove nothing any more. `secret`: the data directory's.
+    """
     meant = [one for one in sources if erasure.source in {None, one.id}]
-    for group in {one.of(Tracardi).identity or one.id for one in meant}:
+    settings = [(one.of(Tracardi), one.id) for one in meant]
+    gone = identity.write(identity.Gone())
+    for group in {table.identity or name for table, name in settings}:
         yield Change(identity.era_key(group), identity.write(now), now + identity.ERA_LASTS)
+        lasts = [t.remember_profiles_days for t, name in settings if (t.identity or name) == group]
+        remembered = round(max(lasts) * identity.DAY)
+        ids = ProfileIds(secret, group, remembered)
+        for profile_id in erasure.profiles:
+            if ids.known(profile_id, now) is not None:
+                key = identity.profile_key(group, profile_id)
+                yield Change(key, gone, now + remembered)

@@ -19,8 +19,10 @@ PROTOCOL = "tracardi"
 class ProfileImporter:
     """Takes profiles over into one journal."""
 
-    def __init__(self, journal: Journal, limits: Limits) -> None:
+    def __init__(self, journal: Journal, limits: Limits, secret: bytes) -> None:
+        """`secret`: the data directory's."""
         self._journal = journal
+        self._secret = secret
         self._limits = limits
         self._new_event_id = EventIds()
 
@@ -45,7 +47,7 @@ class ProfileImporter:
             except wire.NotReadable as fault:
                 faults.append((number, str(fault)))
             else:
-                units.append(importing.unit(taken, source, now, self._new_event_id))
+                units.append(importing.unit(taken, source, now, self._new_event_id, self._secret))
                 numbers.append(number)
         counts = dict.fromkeys((importing.NEW, importing.CHANGED, importing.SAME), 0)
         results = await self._journal.transact(units) if units else ()

@@ -175,7 +175,7 @@ def _service(  # noqa: PLR0917 - everything that was opened
         loader=loader,
         media=media,
         keys=lambda erasure: keys(service.sources, erasure),
-        ended=lambda erasure, now: ended(service.sources, erasure, now),
+        ended=lambda erasure, now: ended(service.sources, erasure, now, data.secret()),
         now=system_clock,
     )
     service = LocalService(
@@ -186,7 +186,7 @@ def _service(  # noqa: PLR0917 - everything that was opened
         media=media,
         settings=settings,
         eraser=eraser,
-        importer=ProfileImporter(journal, settings.server.limits),
+        importer=ProfileImporter(journal, settings.server.limits, data.secret()),
         addresses=addresses,
     )
     return service

@@ -46,12 +46,14 @@ from footfall.collect.protocols.tracardi.content import (
 from footfall.collect.protocols.tracardi.deciding import NO_DEBUGGING, NO_WHOLE, Sent, decide
 from footfall.collect.protocols.tracardi.flags import Flags
 from footfall.collect.protocols.tracardi.identity import (
+    DAY,
     Asked,
     era_key,
     event_key,
     profile_key,
     session_key,
 )
+from footfall.collect.protocols.tracardi.issued import ProfileIds
 from footfall.collect.protocols.tracardi.moments import micros
 from footfall.collect.protocols.tracardi.settings import Tracardi
 from footfall.collect.protocols.tracardi.traits import Rules, Said
@@ -78,6 +80,7 @@ class Entry(NamedTuple):
     group: str
     rules: Rules
     era_key: str
+    ids: ProfileIds
     remembers: bool
     """Whether the profile's consents count."""
 
@@ -101,7 +104,10 @@ class Routing:
             settings = source.of(Tracardi)
             remembers = source.consent != "none" and bool(source.privacy.consents)
             group = settings.identity or source.id
-            found = Entry(source, settings, group, Rules(settings), era_key(group), remembers)
+            lasts = round(settings.remember_profiles_days * DAY)
+            ids = ProfileIds(self._sources.secret, group, lasts)
+            rules = Rules(settings)
+            found = Entry(source, settings, group, rules, era_key(group), ids, remembers)
             self._known[named] = found  # only keys and names of sources: there are few
         return found
 
@@ -167,6 +173,7 @@ def _intent(request: Request, payload: Payload, entry: Entry, head: Head, secret
     wanted = flags.read(payload, head.profile_less, warnings)
     sent_session = payload.session.id if payload.session is not None else None
     sent_profile = payload.profile.id if payload.profile is not None else None
+    ids, at, new_uuid = entry.ids, request.received_at, request.new_uuid
     who = Asked(
         group,
         sent_session or request.new_uuid(),
@@ -174,9 +181,10 @@ def _intent(request: Request, payload: Payload, entry: Entry, head: Head, secret
         device_id(payload),
         wanted.profile_less,
         wanted.save_profile,
-        "" if sent_profile is not None else request.new_uuid(),
-        request.received_at,
-        request.new_uuid,
+        "" if sent_profile is not None else ids.issue(new_uuid(), at),
+        at,
+        lambda: ids.issue(new_uuid(), at),
+        lambda profile_id: ids.known(profile_id, at),
     )
     session_facts = None
     if payload.context or payload.properties:

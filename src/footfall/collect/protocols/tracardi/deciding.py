@@ -97,7 +97,7 @@ def decide(intent: Intent, states: States, events: Sequence[Event]) -> Outcome |
             reply = answers.taken(sent.task, who.session_id, told, (), sent.warnings)
             sent.more.clear()
             return Outcome(events, (), changes, reply)
-    look = Look(states, {*intent.keys, *sent.more}, sent.who.group)
+    look = Look(states, {*intent.keys, *sent.more}, sent.who.group, sent.who.issued)
     try:
         outcome = _Decision(intent, sent, look, events).outcome()
     except Unasked as unasked:

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from footfall.collect.protocols.tracardi.identity import (
     DAY,
     Asked,
-    Known,
     Session,
     era,
     is_known,
@@ -47,20 +46,16 @@ def goes_on(keys: Sequence[str], who: Asked, states: States, more: Sequence[str]
     if key not in more:
         return More((key,))
     profile = states.get(key)
-    return () if profile is not None and is_known(profile) else None
+    known = who.issued(who.sent) is not None if profile is None else is_known(profile)
+    return () if known else None
 
 
 def begins(keys: Sequence[str], who: Asked, states: States, settings: Tracardi) -> Changes:
-    """Somebody comes for the first time: a session and its profile come into being."""
+    """Somebody comes for the first time: a session comes into being. Of its profile the id says
+    all there is.
+    """
     if keys[0] in states:
         return None
     session = Session(who.fresh, who.at, True, era(states.get(keys[1])))
-    profile = Known(who.at, 1)
-    return (
-        Change(keys[0], write(session), who.at + round(settings.remember_sessions_days * DAY)),
-        Change(
-            profile_key(who.group, who.fresh),
-            write(profile),
-            who.at + round(settings.remember_profiles_days * DAY),
-        ),
-    )
+    days = settings.remember_sessions_days
+    return (Change(keys[0], write(session), who.at + round(days * DAY)),)

@@ -1,6 +1,7 @@
 """Who a visitor is: what the journal's state holds of sessions and profiles, and the one table.
 
-A session id belongs to one profile for good; a profile id is ours, or one that was taken over.
+A session id belongs to one profile for good; a profile id is ours, which shows (`issued`), or one
+that was taken over.
 Keys of the state are made here and nowhere else. Pure: `Look` reads what the journal gave.
 """
 
@@ -37,7 +38,9 @@ def session_key(group: str, session_id: str) -> str:
 
 
 def profile_key(group: str, profile_id: str) -> str:
-    """Holds a `Known`, or the `Alias` that took its place."""
+    """Holds a `Known`, or the `Alias` or `Gone` that took its place; nothing where the id was
+    issued here and says all there is.
+    """
     return f"tracardi/{group}/profile/{profile_id}"
 
 
@@ -98,9 +101,13 @@ class Alias(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="alias")
     into: str
 
 
+class Gone(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="gone"):
+    """An id that was erased: it proves nothing any more."""
+
+
 read_era = msgspec.msgpack.Decoder(int).decode
 read_session = msgspec.msgpack.Decoder(Session).decode
-read_profile = msgspec.msgpack.Decoder(Known | Alias).decode
+read_profile = msgspec.msgpack.Decoder(Known | Alias | Gone).decode
 write = msgspec.msgpack.Encoder().encode
 
 _IS_KNOWN = write("profile")
@@ -122,13 +129,22 @@ class Unasked(Exception):  # noqa: N818 - no fault: the journal is to be asked f
 class Look:
     """The state as one request sees it."""
 
-    __slots__ = ("_asked", "_group", "_states")
+    __slots__ = ("_asked", "_group", "_issued", "_states")
 
-    def __init__(self, states: States, asked: Collection[str], group: str) -> None:
-        """`asked`: the keys whose values `states` has, where they have one."""
+    def __init__(
+        self,
+        states: States,
+        asked: Collection[str],
+        group: str,
+        issued: Callable[[str], Known | None],
+    ) -> None:
+        """`asked`: the keys whose values `states` has, where they have one. `issued`: what an id
+        says by itself.
+        """
         self._states = states
         self._asked = asked
         self._group = group
+        self._issued = issued
 
     def value(self, key: str) -> bytes | None:
         """A key's value. Raises `Unasked`."""
@@ -145,11 +161,11 @@ class Look:
         """A profile by its id or an alias of it."""
         for _ in range(LONGEST_CHAIN):
             value = self.value(profile_key(self._group, profile_id))
-            if value is None:
-                return None
-            found = read_profile(value)
+            found = self._issued(profile_id) if value is None else read_profile(value)
             if type(found) is Known:
                 return Profile(profile_id, found)
+            if type(found) is not Alias:
+                return None
             profile_id = found.into
         return None
 
@@ -188,11 +204,14 @@ class Asked(msgspec.Struct, gc=False):
     fresh: str
     """What a new profile would be called; empty until it is drawn."""
     at: Micros
-    new_uuid: Callable[[], str]
+    issue: Callable[[], str]
+    """Draws the id of a new profile."""
+    issued: Callable[[str], Known | None]
+    """What an id says by itself, now."""
 
     def new_profile(self) -> Profile:
         """A profile that begins now."""
-        self.fresh = self.fresh or self.new_uuid()
+        self.fresh = self.fresh or self.issue()
         return Profile(self.fresh, Known(self.at))
 
 

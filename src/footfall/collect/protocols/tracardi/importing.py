@@ -28,6 +28,7 @@ from footfall.collect.protocols.tracardi.identity import (
     profile_key,
     write,
 )
+from footfall.collect.protocols.tracardi.issued import ProfileIds
 from footfall.collect.protocols.tracardi.moments import micros, moment
 from footfall.collect.protocols.tracardi.settings import Tracardi
 from footfall.collect.protocols.tracardi.traits import TEXT_CHARACTERS
@@ -173,14 +174,25 @@ def _flatten(value: Any, name: str, found: dict[str, Value]) -> None:
 # Decisions, under the journal's lock
 
 
-def unit(taken: Taken, source: Source, now: Micros, new_event_id: Callable[[Micros], str]) -> Unit:
-    """Take a profile over. Its reply says what became of it: `NEW`, `CHANGED` or `SAME`."""
-    group = source.of(Tracardi).identity or source.id
+def unit(
+    taken: Taken,
+    source: Source,
+    now: Micros,
+    new_event_id: Callable[[Micros], str],
+    secret: bytes,
+) -> Unit:
+    """Take a profile over. Its reply says what became of it: `NEW`, `CHANGED` or `SAME`.
+
+    `secret`: the data directory's.
+    """
+    settings = source.of(Tracardi)
+    group = settings.identity or source.id
+    ids = ProfileIds(secret, group, round(settings.remember_profiles_days * DAY))
     keys = tuple(profile_key(group, one) for one in (taken.profile_id, *taken.aliases))
     asked = set(keys)
 
     def decide(states: States) -> Outcome | More:
-        look = Look(states, asked, group)
+        look = Look(states, asked, group, lambda profile_id: ids.known(profile_id, now))
         try:
             found = look.profile(taken.profile_id)
             aliases = [one for one in taken.aliases if look.profile(one) is None]
