@@ -11,7 +11,13 @@ from footfall.settings import Service
 from footfall.stream import problems, requests
 from footfall.stream.requests import Answer, Call, Fixed, Segment
 
-VOD = Service(id="films", source="site", kind="vod", origin="https://origin.example.com/vod/")
+VOD = Service(
+    id="films",
+    source="site",
+    kind="vod",
+    origin="https://origin.example.com/vod/",
+    hosts=("cdn.example.net",),
+)
 SIDE = Service(
     id="side", source="site", kind="live", origin="https://o.example.com/l", tracking="server"
 )
@@ -23,7 +29,7 @@ IDS = f"bpkio_sessionid={SESSION}&bpkio_serviceid=films"
 
 def read(target, method="GET"):
     path, _, query = target.partition("?")
-    return requests.read(method, path, query, SERVICES, lambda: SESSION)
+    return requests.Requests(SERVICES, lambda: SESSION).read(method, path, query)
 
 
 def detail(answer):
@@ -104,7 +110,9 @@ WRONG = "bk-ml=3&bpkio_sessionid=%20&bpkio_serviceid=other"
         ("GET", "/stream/films/_/ftp/h/x.m3u8", problems.PATH_UNKNOWN),
         ("GET", "/stream/films/_/https/user@h/x.m3u8", problems.PATH_UNKNOWN),
         ("GET", "/stream/films/_/https/h", problems.PATH_UNKNOWN),
-        ("GET", "/stream/films/_/https/evil.example.net/x.ts", problems.PATH_UNKNOWN),
+        ("GET", "/stream/films/_/https/evil.example.net/x.m3u8", problems.HOST_REFUSED),
+        ("GET", "/stream/films/_/https/evil.example.net/x.ts", problems.HOST_REFUSED),
+        ("GET", "/stream/films/_/https/cdn.example.net/x.ts", problems.PATH_UNKNOWN),
         ("GET", f"/stream/films/x.m3u8?{IDS}&bpkio_multivariant=../x.m3u8", problems.PATH_UNKNOWN),
         ("GET", "/stream/", problems.SERVICE_UNKNOWN),
     ],
@@ -156,13 +164,12 @@ def test_a_call_knows_what_is_the_ad_servers_and_what_is_ours():
     assert call == Call(
         VOD,
         "hi/v.m3u8",
+        "https://origin.example.com/vod/hi/v.m3u8?token=1&u",
         SESSION,
         "1.0",
         (("app", "a&b c"), ("w", "640"), ("w", "320"), ("empty", "")),
         "x.m3u8",
-        "token=1&u",
     )
-    assert call.url == "https://origin.example.com/vod/hi/v.m3u8?token=1&u"
 
 
 def test_the_service_may_be_missing_beside_a_session_id_of_anybodys():
@@ -170,30 +177,36 @@ def test_the_service_may_be_missing_beside_a_session_id_of_anybodys():
     assert call.session_id == "A.b_c-9"
 
 
-def test_parameters_are_handed_on_to_the_origin_where_the_service_says_so():
-    service = Service(
-        id="s", source="a", kind="vod", origin="https://o/v", origin_query=("token", "t2")
-    )
-    call = Call(service, "x.m3u8", SESSION, parameters=(("token", "a&b/c"), ("w", "1")))
-    assert call.url == "https://o/v/x.m3u8?token=a%26b/c"
-    own = Call(
-        service, "x.m3u8", SESSION, parameters=(("token", "1"), ("t2", "2")), origin_query="token=9"
-    )
-    assert own.url == "https://o/v/x.m3u8?token=9&t2=2"
-
-
 @pytest.mark.parametrize(
-    ("url", "path"),
+    ("query", "expected"),
     [
-        ("https://origin.example.com/vod/hi/v.m3u8", "hi/v.m3u8"),
-        ("https://origin.example.com/other/v.m3u8", "_/https/origin.example.com/other/v.m3u8"),
-        ("http://cdn.example.net:8080/v.m3u8", "_/http/cdn.example.net:8080/v.m3u8"),
-        ("https://cdn.example.net", "_/https/cdn.example.net/"),
+        ("token=a%26b/c&w=1", "?token=a%26b/c"),
+        ("token=1&t2=2&bpkio_query=token%3D9%26x", "?token=9&x&t2=2"),
+        ("w=1", ""),
     ],
 )
-def test_addresses_go_there_and_back(url, path):
-    assert requests.path_of(VOD, url) == (path, "")
-    assert requests.origin_address(VOD, path).rstrip("/") == url
+def test_parameters_are_handed_on_to_the_origin_where_the_service_says_so(query, expected):
+    service = Service(
+        id="s",
+        source="a",
+        kind="vod",
+        origin="https://o.example.com/v",
+        origin_query=("token", "t2"),
+    )
+    reader = requests.Requests({"s": service}, lambda: SESSION)
+    call = reader.read("GET", "/stream/s/x.m3u8", f"bpkio_sessionid={SESSION}&{query}")
+    assert call.url == f"https://o.example.com/v/x.m3u8{expected}"
+
+
+def test_a_rendition_on_a_host_that_may_not_be_asked_stays_where_it_is():
+    call = read(f"/stream/films/x.m3u8?{IDS}")
+    elsewhere = "https://evil.example.net/v.m3u8?a=1"
+    assert requests.playlist_address(call, elsewhere, "x.m3u8") == elsewhere
+
+
+def test_a_channel_has_paths_and_no_origin():
+    assert read(f"/stream/ch/live.m3u8?bpkio_sessionid={SESSION}").url == ""
+    assert read("/stream/ch/live.m3u8").status == 307
 
 
 def test_a_playlists_address_carries_the_session_and_comes_back_as_the_same_call():

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Callable, Collection, Mapping
-from urllib.parse import quote, unquote, unquote_plus, urlsplit
+from collections.abc import Callable, Collection, Iterable, Mapping
+from urllib.parse import quote, unquote, unquote_plus
 from uuid import uuid4
 
 import msgspec
@@ -19,6 +19,7 @@ import msgspec
 from footfall.settings import Service
 from footfall.stream import problems
 from footfall.stream.problems import Problem
+from footfall.stream.services import FOREIGN, HostRefused, origin_of, path_of
 
 PREFIX = "/stream/"
 METHODS = "GET, HEAD, OPTIONS"
@@ -28,8 +29,6 @@ SUBTITLES = "empty.webvtt"
 """Below `PREFIX`: what stands in for subtitles while ads play."""
 AD = "ad/"
 """Below a service with server-side tracking: segments of ads."""
-FOREIGN = "_/"
-"""Below a service: playlists that lie elsewhere, `_/https/host/path`."""
 WORKFLOWS = frozenset({"1.0", "2.0"})
 _OURS = frozenset({"bk-ml", "response"})
 """Beside everything that begins with `bpkio_`: no ad server hears of these parameters."""
@@ -45,6 +44,8 @@ _SESSION = re.compile(r"[A-Za-z0-9._-]{1,128}\Z")
 _MANIFESTS = frozenset({"m3u8", "m3u", "mpd"})
 _SAFE_IN_VALUE = "-._~/:@!$'()*,;"
 """What a parameter's value may hold as it is; `&`, `+`, `#`, `%`, `?` and `=` not."""
+PATHS_KEPT = 4096
+"""Paths of which is remembered what they stand for: few, and each is asked for all the time."""
 
 
 class Answer(msgspec.Struct, frozen=True, gc=False):
@@ -61,6 +62,8 @@ class Call(msgspec.Struct, frozen=True, gc=False):
     service: Service
     path: str
     """Below the service, as it was encoded."""
+    url: str
+    """The address at the origin. Of a channel, which has none: nothing."""
     session_id: str
     workflow: str = ""
     """`bk-ml`; nothing: the playlist is asked for, not its tracking."""
@@ -68,26 +71,11 @@ class Call(msgspec.Struct, frozen=True, gc=False):
     """Ad parameters, in order: all but those that are ours."""
     multivariant: str = ""
     """`bpkio_multivariant`: the path of the playlist that named this one."""
-    origin_query: str = ""
-    """`bpkio_query`: the query that this playlist's address has at the origin."""
 
     @property
     def dash(self) -> bool:
         """Whether it is a DASH manifest."""
         return self.path.lower().endswith(".mpd")
-
-    @property
-    def url(self) -> str:
-        """The address at the origin."""
-        base, query = origin_address(self.service, self.path), self.origin_query
-        handed_on = self.service.origin_query
-        if handed_on:
-            given = {name.partition("=")[0] for name in query.split("&")}
-            for name, value in self.parameters:
-                if name in handed_on and name not in given:
-                    pair = f"{quote(name, safe='')}={quote(value, safe=_SAFE_IN_VALUE)}"
-                    query = f"{query}&{pair}" if query else pair
-        return f"{base}?{query}" if query else base
 
 
 class Segment(msgspec.Struct, frozen=True, gc=False):
@@ -103,68 +91,96 @@ class Fixed(msgspec.Struct, frozen=True, gc=False):
     name: str
 
 
-def read(
-    method: str,
-    raw_path: str,
-    query: str,
-    services: Mapping[str, Service],
-    new_session: Callable[[], str],
-) -> Call | Segment | Fixed | Answer:
-    """What a request asks for; an `Answer` where that is settled at once.
+class Requests:
+    """Reads requests by the services that there are."""
 
-    `raw_path` begins with `PREFIX` and is as it was encoded; `query` without its question mark.
-    `new_session` gives the id of a session that begins.
-    """
-    if method == "OPTIONS":
-        return PREFLIGHT
-    if method not in {"GET", "HEAD"}:
-        return refusal(problems.METHOD)
-    below = raw_path[len(PREFIX) :]
-    if below in {SCHEMA, SUBTITLES}:
-        return Fixed(below)
-    name, _, path = below.partition("/")
-    service = services.get(unquote(name) if "%" in name else name)
-    if service is None:
-        return refusal(problems.SERVICE_UNKNOWN)
-    if service.tracking == "server" and path.startswith(AD):
-        return Segment(service, path[len(AD) :])
-    return _call(service, path, query, new_session)
+    def __init__(self, services: Mapping[str, Service], new_session: Callable[[], str]) -> None:
+        """`new_session` gives the id of a session that begins."""
+        self._services = services
+        self._new_session = new_session
+        self._origins: dict[tuple[str, str], str | Problem] = {}
+
+    def read(self, method: str, raw_path: str, query: str) -> Call | Segment | Fixed | Answer:
+        """What a request asks for; an `Answer` where that is settled at once.
+
+        `raw_path` begins with `PREFIX` and is as it was encoded; `query` without question mark.
+        """
+        if method == "OPTIONS":
+            return PREFLIGHT
+        if method not in {"GET", "HEAD"}:
+            return refusal(problems.METHOD)
+        below = raw_path[len(PREFIX) :]
+        if below in {SCHEMA, SUBTITLES}:
+            return Fixed(below)
+        name, _, path = below.partition("/")
+        service = self._services.get(unquote(name) if "%" in name else name)
+        if service is None:
+            return refusal(problems.SERVICE_UNKNOWN)
+        if service.tracking == "server" and path.startswith(AD):
+            return Segment(service, path[len(AD) :])
+        return self._call(service, path, query)
+
+    def _call(self, service: Service, path: str, query: str) -> Call | Answer:
+        ours: dict[str, str] = {}
+        parameters: list[tuple[str, str]] = []
+        twice: set[str] = set()
+        for name, value in pairs(query):
+            if name.startswith("bpkio_") or name in _OURS:
+                if name in ours:
+                    twice.add(name)
+                ours[name] = value
+            else:
+                parameters.append((name, value))
+        wrong = _wrong(service, ours, twice)
+        if wrong is not None:
+            return refusal(wrong)
+        multivariant = ours.get("bpkio_multivariant", "")
+        for each in (path, multivariant) if multivariant else (path,):
+            address = self._origin(service, each)
+            if isinstance(address, Problem):
+                return refusal(address)
+        url = str(self._origin(service, path))
+        if not is_manifest(path):
+            return _beside(path, url, query)
+        session_id = ours.get("bpkio_sessionid")
+        if session_id is None:
+            return _opening(service, path, query, self._new_session())
+        asked = _origin_query(service, ours.get("bpkio_query", ""), parameters)
+        return Call(
+            service,
+            path,
+            f"{url}?{asked}" if asked and url else url,
+            session_id,
+            ours.get("bk-ml", ""),
+            tuple(parameters),
+            multivariant,
+        )
+
+    def _origin(self, service: Service, path: str) -> str | Problem:
+        """The address that a path stands for; remembered, since finding out takes its time."""
+        found = self._origins.get((service.id, path))
+        if found is None:
+            found = address_of(service, path)
+            if len(self._origins) >= PATHS_KEPT:
+                self._origins.clear()
+            self._origins[service.id, path] = found
+        return found
 
 
-def _call(service: Service, path: str, query: str, new_session: Callable[[], str]) -> Call | Answer:
-    ours: dict[str, str] = {}
-    parameters: list[tuple[str, str]] = []
-    twice: set[str] = set()
-    for name, value in pairs(query):
-        if name.startswith("bpkio_") or name in _OURS:
-            if name in ours:
-                twice.add(name)
-            ours[name] = value
-        else:
-            parameters.append((name, value))
-    wrong = _wrong(service, path, ours, twice)
-    if wrong is not None:
-        return refusal(wrong)
-    if not is_manifest(path):
-        return _beside(service, path, query)
-    session_id = ours.get("bpkio_sessionid")
-    if session_id is None:
-        return _opening(service, path, query, new_session())
-    return Call(
-        service,
-        path,
-        session_id,
-        ours.get("bk-ml", ""),
-        tuple(parameters),
-        ours.get("bpkio_multivariant", ""),
-        ours.get("bpkio_query", ""),
-    )
+def address_of(service: Service, path: str) -> str | Problem:
+    """The absolute address that a path below a service stands for; of a channel, nothing."""
+    if service.kind == "channel" and not path.startswith(FOREIGN):
+        return "" if path else problems.PATH_UNKNOWN
+    try:
+        return origin_of(service, path)
+    except HostRefused:
+        return problems.HOST_REFUSED
+    except ValueError:
+        return problems.PATH_UNKNOWN
 
 
-def _wrong(
-    service: Service, path: str, ours: Mapping[str, str], twice: Collection[str]
-) -> Problem | None:
-    """The first thing that is wrong with a call."""
+def _wrong(service: Service, ours: Mapping[str, str], twice: Collection[str]) -> Problem | None:
+    """The first thing that is wrong with a call's parameters."""
     if "bk-ml" in twice or ours.get("bk-ml", "1.0") not in WORKFLOWS:
         return problems.WORKFLOW_UNKNOWN
     session_id = ours.get("bpkio_sessionid")
@@ -172,10 +188,20 @@ def _wrong(
         return problems.SESSION_MALFORMED
     if ours.get("bpkio_serviceid", service.id) != service.id:
         return problems.SERVICE_CONTRADICTED
-    multivariant = ours.get("bpkio_multivariant", "")
-    if not _is_path(service, path) or (multivariant and not _is_path(service, multivariant)):
-        return problems.PATH_UNKNOWN
     return None
+
+
+def _origin_query(service: Service, query: str, parameters: Iterable[tuple[str, str]]) -> str:
+    """The query that a playlist has at the origin, and what the settings hand on of a session's."""
+    if not service.origin_query:
+        return query
+    given = {name.partition("=")[0] for name in query.split("&")}
+    handed_on = [
+        f"{quote(name, safe='')}={_value(value)}"
+        for name, value in parameters
+        if name in service.origin_query and name not in given
+    ]
+    return "&".join([query, *handed_on] if query else handed_on)
 
 
 def pairs(query: str) -> list[tuple[str, str]]:
@@ -197,27 +223,16 @@ def is_manifest(path: str) -> bool:
     return not dot or ending.lower() in _MANIFESTS
 
 
-def origin_address(service: Service, path: str) -> str:
-    """The absolute address of a path below a service. See `path_of`."""
-    if path.startswith(FOREIGN):
-        scheme, host, rest = path[len(FOREIGN) :].split("/", 2)
-        return f"{scheme}://{host}/{rest}"
-    return _folder(service) + path
-
-
-def path_of(service: Service, url: str) -> tuple[str, str]:
-    """The path below the service that stands for an absolute address, and the address' query."""
-    address, _, query = url.partition("#")[0].partition("?")
-    folder = _folder(service)
-    if folder and address.startswith(folder):
-        return address[len(folder) :], query
-    parts = urlsplit(address)
-    return f"{FOREIGN}{parts.scheme}/{parts.netloc}{parts.path or '/'}", query
-
-
 def playlist_address(call: Call, url: str, multivariant: str) -> str:
-    """Where a session asks for a playlist that a multivariant playlist names; a path only."""
-    path, query = path_of(call.service, url)
+    """Where a session asks for a playlist that a multivariant playlist names; a path only.
+
+    On a host that the service may not ask, it is left where it is, and plays without ads.
+    """
+    address, _, query = url.partition("#")[0].partition("?")
+    try:
+        path = path_of(call.service, address)
+    except ValueError:
+        return url
     parts = [f"bpkio_sessionid={call.session_id}&bpkio_serviceid={call.service.id}"]
     if multivariant:
         parts.append(f"bpkio_multivariant={_value(multivariant)}")
@@ -269,37 +284,14 @@ def _opening(service: Service, path: str, query: str, session_id: str) -> Answer
     return redirect(status, f"{PREFIX}{service.id}/{path}?{'&'.join([ids, *kept])}")
 
 
-def _beside(service: Service, path: str, query: str) -> Answer:
+def _beside(path: str, url: str, query: str) -> Answer:
     """What a DASH manifest, which passes unchanged, names beside itself: at the origin.
 
     Never elsewhere: nobody is to be led to a stranger's host by an address of ours.
     """
-    if path.startswith(FOREIGN) or service.origin is None:
+    if path.startswith(FOREIGN) or not url:
         return refusal(problems.PATH_UNKNOWN)
-    return redirect(307, origin_address(service, path) + (f"?{query}" if query else ""))
-
-
-def _is_path(service: Service, path: str) -> bool:
-    """Whether a path stays below the origin, or names another host as `FOREIGN` does."""
-    if not path:
-        return False
-    decoded = unquote(path)
-    if any(part in {".", ".."} for part in decoded.split("/")) or _CONTROL.search(decoded):
-        return False
-    if path.startswith(FOREIGN):
-        parts = path[len(FOREIGN) :].split("/", 2)
-        return len(parts) == 3 and parts[0] in {"http", "https"} and bool(_HOST.match(parts[1]))
-    return service.origin is not None or service.kind == "channel"
-
-
-_CONTROL = re.compile(r"[\x00-\x1f\x7f\\]")
-_HOST = re.compile(r"[A-Za-z0-9.-]+(:\d{1,5})?\Z|\[[0-9a-fA-F:.]+\](:\d{1,5})?\Z")
-
-
-def _folder(service: Service) -> str:
-    """The origin's address, ended by a slash; nothing for a channel."""
-    origin = service.origin or ""
-    return origin if not origin or origin.endswith("/") else f"{origin}/"
+    return redirect(307, f"{url}?{query}" if query else url)
 
 
 def _value(text: str) -> str:
