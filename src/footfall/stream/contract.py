@@ -118,13 +118,15 @@ class Multivariant(msgspec.Struct, frozen=True, gc=False):
 class FetchError(Exception):
     """What was asked of another server could not be had."""
 
-    def __init__(self, kind: str, detail: str) -> None:
+    def __init__(self, kind: str, detail: str, status: int = 0) -> None:
         super().__init__(f"{kind}: {detail}")
         self.kind = kind
         """refused (by the list of hosts, or a private address), timeout, unreachable, too_large or
         status (an answer other than 2xx)."""
         self.detail = detail
         """In words, with what to do about it where that is known."""
+        self.status = status
+        """The answer's, where one came that was not 2xx; else 0."""
 
 
 # What an ad server said
