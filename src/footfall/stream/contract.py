@@ -330,14 +330,22 @@ class Break(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Mark(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """Where a moment cuts one live rendition: kept, because the list forgets it."""
+    """Where moments cut one live rendition: kept, because the list forgets it.
+
+    Any moment after `after_us` and not after `at_us` cuts before the same segment, so that marks
+    are as few as segments, however many sessions ask for moments of their own.
+    """
 
     at_us: Micros
-    """The moment that was asked for: `Pod.at_us`, or the moment of the return."""
+    """The last moment that cuts here: half a segment after its start."""
     sequence: int
-    """Media sequence number of the first segment that starts there or after."""
+    """Media sequence number of the segment that is cut before."""
     discontinuities: int
     """Discontinuity sequence of the segment before it: its own tag, if any, not counted."""
+    after_us: Micros = 0
+    """Half a segment before its start."""
+    own: bool = False
+    """The segment has an EXT-X-DISCONTINUITY itself."""
 
 
 class Shift(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -345,6 +353,8 @@ class Shift(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     sequence: int = 0
     discontinuities: int = 0
+    upto_us: Micros = 0
+    """Pods that cut before this are counted in, even those that the context still holds."""
 
 
 class Context(msgspec.Struct, frozen=True, omit_defaults=True, array_like=True, gc=False):
@@ -360,7 +370,7 @@ class Context(msgspec.Struct, frozen=True, omit_defaults=True, array_like=True, 
     parameters: tuple[tuple[str, str], ...] = ()
     """The ad parameters of its first call."""
     pods: tuple[Pod, ...] = ()
-    """By `at_us`; those that are gone for good are folded into `shifts`."""
+    """By `at_us`; those that are gone for good are left out, once `shifts` have them."""
     shifts: dict[str, Shift] = {}
     """By rendition's key."""
     renewed_at: Micros = 0
