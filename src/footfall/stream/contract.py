@@ -374,3 +374,6 @@ class Context(msgspec.Struct, frozen=True, omit_defaults=True, array_like=True, 
     shifts: dict[str, Shift] = {}
     """By rendition's key."""
     renewed_at: Micros = 0
+    """Server's clock, as it was stored; grows with every change."""
+    life_us: int = 0
+    """How long it lives from then on."""
