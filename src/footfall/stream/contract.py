@@ -20,7 +20,7 @@ class Cue(msgspec.Struct, frozen=True, gc=False):
     """One SCTE-35 marker of a media playlist, whatever tag said it."""
 
     index: int
-    """The segment that it stands before."""
+    """The segment that it stands before; that of a later moment than the list's end is `len`."""
     at_us: Micros
     """When it takes effect: that segment's start, or what the marker itself dates."""
     out: bool
@@ -49,7 +49,7 @@ class MediaList(msgspec.Struct, frozen=True, gc=False):
     discontinuity_sequence: int
     head: str
     """Header lines that are kept as they are, each ended by a newline: EXT-X-INDEPENDENT-SEGMENTS,
-    EXT-X-DEFINE, unknown ones. Not EXTM3U, VERSION, TARGETDURATION, the sequences, PLAYLIST-TYPE,
+    unknown ones. Not EXTM3U, VERSION, TARGETDURATION, the sequences, PLAYLIST-TYPE,
     nor anything of low latency."""
     ended: bool
     """EXT-X-ENDLIST was there."""
@@ -69,12 +69,18 @@ class MediaList(msgspec.Struct, frozen=True, gc=False):
     discontinuities: Sequence[int] = ()
     """Indices of the segments that EXT-X-DISCONTINUITY stands before, rising."""
     keys: Sequence[tuple[int, str]] = ()
-    """(index, lines): the KEY lines in force from that segment on; rising indices."""
+    """(index, lines): the KEY lines in force from that segment on; rising indices. A key without
+    IV has an entry for each segment, with its IV written out."""
     maps: Sequence[tuple[int, str]] = ()
-    """(index, line): the EXT-X-MAP in force from that segment on."""
+    """(index, lines): the EXT-X-MAP in force from that segment on, to be sent after `keys`' lines;
+    where the map has another key than the segments, with the KEY lines that takes."""
     dateranges: Sequence[tuple[int, str]] = ()
-    """(index, line): EXT-X-DATERANGE before that segment, those of SCTE-35 left out."""
+    """(index, line): EXT-X-DATERANGE before that segment, those of SCTE-35 left out. Its index may
+    be `len`: then it stood after the last segment, and in no chunk."""
     cues: Sequence[Cue] = ()
+    """In the order of time."""
+    problems: Sequence[str] = ()
+    """What was wrong with markers, a sentence each: the list is good without them."""
 
     def __len__(self) -> int:
         return len(self.chunks)
@@ -113,6 +119,8 @@ class Multivariant(msgspec.Struct, frozen=True, gc=False):
     I-frame playlists are left out: ads have none."""
     addresses: Sequence[str]
     """Absolute, one fewer than `parts`."""
+    variables: dict[str, str] = {}
+    """What EXT-X-DEFINE defined: its media playlists may import it (`playlist.parse`)."""
 
 
 class FetchError(Exception):
