@@ -24,9 +24,9 @@ from footfall.stream.ladder import (
 AVC, AAC = "avc1.64001f", "mp4a.40.2"
 
 
-def video(bandwidth=0, height=0, rate=0.0, codecs=f"{AVC},{AAC}", muxed=True, uri="v"):
+def video(bandwidth=0, height=0, rate=0.0, *, codecs=f"{AVC},{AAC}", muxed=True):
     return Rendition(
-        uri=f"https://x.test/{uri}{bandwidth}.m3u8", kind="video", muxed=muxed,
+        uri=f"https://x.test/{bandwidth}.m3u8", kind="video", muxed=muxed,
         bandwidth=bandwidth, width=height * 16 // 9, height=height, frame_rate=rate, codecs=codecs,
     )  # fmt: skip
 
@@ -222,7 +222,7 @@ def test_what_the_content_lacks_is_not_made(codecs, made):
 
 @pytest.mark.parametrize("codecs", ["av01.0.05M.08,mp4a.40.2", "avc1.64001f,fLaC"])
 def test_what_no_encoder_makes_is_said(codecs):
-    with pytest.raises(Unpreparable, match="av1|flac"):
+    with pytest.raises(Unpreparable, match=r"av1|flac"):
         profile(content(video(1, codecs=codecs)))
 
 
