@@ -549,3 +549,70 @@ def test_sessions_that_do_not_count():
             assert set(desk.statuses().values()) == {204}
 
     run(test)
+
+
+def test_other_units_join_the_same_groups_and_get_their_outcomes():
+    async def test(_logs):
+        async with Desk() as desk:
+            desk.journal.go.clear()
+            desk.take(0)
+            await asyncio.sleep(0.01)
+            desk.take(1)
+            unit = Unit(("k",), lambda states: Outcome((), (), (Change("k", b"v", 1 << 60),), 7))
+            committed = asyncio.create_task(desk.intake.commit(unit))
+            plain = asyncio.create_task(desk.intake.commit(Outcome(reply="as it is")))
+            await asyncio.sleep(0.01)
+            assert not committed.done()
+            desk.journal.go.set()
+            assert (await committed).reply == 7
+            assert (await plain).reply == "as it is"
+            assert desk.journal.groups == [1, 3]
+            assert await desk.journal.get(["k"]) == {"k": b"v"}
+
+    run(test)
+
+
+def test_what_cannot_be_committed_is_told_to_who_waits_for_it():
+    async def test(_logs):
+        async with Desk(queue_requests=1, queue_seconds=0.05) as desk:
+            with pytest.raises(ZeroDivisionError):
+                await desk.intake.commit(Unit((), lambda _states: 1 / 0))
+            desk.journal.fault = JournalUnavailable("disk full")
+            with pytest.raises(JournalUnavailable, match="disk full"):
+                await desk.intake.commit(Outcome())
+            desk.journal.fault = None
+            desk.journal.go.clear()
+            stuck = asyncio.create_task(desk.intake.commit(Outcome()))
+            await asyncio.sleep(0.01)
+            waiting = asyncio.create_task(desk.intake.commit(Outcome()))
+            await asyncio.sleep(0)
+            with pytest.raises(JournalUnavailable, match="Too much"):
+                await desk.intake.commit(Outcome())
+            for late in (stuck, waiting):
+                with pytest.raises(JournalUnavailable, match="too long"):
+                    await late
+            desk.journal.go.set()
+            await desk.drained()
+            desk.journal.fault = JournalFailed("the disk refused")
+            with pytest.raises(JournalFailed):
+                await desk.intake.commit(Outcome())
+            with pytest.raises(JournalUnavailable):
+                await desk.intake.commit(Outcome())
+
+    run(test)
+
+
+def test_who_stops_waiting_does_not_stop_the_commit():
+    async def test(_logs):
+        async with Desk() as desk:
+            desk.journal.go.clear()
+            change = (Change("k", b"v", 1 << 60),)
+            gone = asyncio.create_task(desk.intake.commit(Outcome((), (), change)))
+            await asyncio.sleep(0.01)
+            gone.cancel()
+            await asyncio.sleep(0)
+            desk.journal.go.set()
+            await desk.drained()
+            assert await desk.journal.get(["k"]) == {"k": b"v"}
+
+    run(test)

@@ -64,6 +64,8 @@ class Waiting(msgspec.Struct, eq=False):
     """Counts the events that are acknowledged."""
     arrived: float
     """On the monotonic clock."""
+    promise: asyncio.Future[Outcome] | None = None
+    """In the place of `answer`, where the outcome itself is waited for."""
 
 
 class Intake:
@@ -147,6 +149,17 @@ class Intake:
             outcome = Outcome(rejects=(reject,))
             self._put(Waiting(outcome, None, len(reject.body or ""), None, time.monotonic()))
 
+    async def commit(self, unit: Unit | Outcome, size: int = 0) -> Outcome:
+        """Commit something else with the requests that arrive together; its outcome, once durable.
+
+        For what is no request of a protocol, and has an answer of its own. `size` in bytes counts
+        against what may wait. Raises `JournalUnavailable` where it is not known to be durable, and
+        what deciding raised.
+        """
+        promise: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._put(Waiting(unit, None, size, None, time.monotonic(), promise))
+        return await promise
+
     def _event(  # noqa: PLR0917 - once per event: keywords cost as much as the work
         self,
         protocol: str,
@@ -197,8 +210,7 @@ class Intake:
             or self._bytes + waiting.size > limits.queue_bytes
             or self.failed is not None
         ):
-            if waiting.answer is not None:
-                waiting.answer(OVERLOADED if self.failed is None else UNAVAILABLE)
+            self._tell(waiting, OVERLOADED if self.failed is None else UNAVAILABLE)
             return
         self._bytes += waiting.size
         self._queue.append(waiting)
@@ -264,6 +276,9 @@ class Intake:
 
     def _settle(self, waiting: Waiting, result: Outcome | Exception) -> None:
         self._bytes -= waiting.size
+        if waiting.promise is not None:
+            _keep_promise(waiting.promise, result)
+            return
         if waiting.answer is None:
             return
         if not isinstance(result, Outcome):
@@ -277,6 +292,9 @@ class Intake:
 
     def _tell(self, waiting: Waiting, settled: Reply | Refusal) -> None:
         """Answer, once. One connection's fault must not keep the others from their answers."""
+        if waiting.promise is not None:
+            why = settled.detail if isinstance(settled, Refusal) else "it was not stored"
+            _keep_promise(waiting.promise, JournalUnavailable(why))
         answer, waiting.answer = waiting.answer, None
         if answer is not None:
             try:
@@ -334,6 +352,15 @@ def _unit(
         return outcome
 
     return Unit((*intent.keys, *tracking_keys), decide_all)
+
+
+def _keep_promise(promise: asyncio.Future[Outcome], result: Outcome | Exception) -> None:
+    if promise.done():
+        return
+    if isinstance(result, Outcome):
+        promise.set_result(result)
+    else:
+        promise.set_exception(result)
 
 
 def _saying_so(reply: Reply, dropped: DropReason) -> Reply:
