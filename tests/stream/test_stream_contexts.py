@@ -63,16 +63,19 @@ def life(clock, seconds=600):
 
 
 def begin(journal, clock, wish=NO_WISH, events=()):
-    return commit(journal, contexts.opened(life(clock), wish, lambda _context: events)).reply
+    opened = commit(journal, contexts.opened(life(clock), wish, lambda _context: events)).reply
+    return opened.context
 
 
 def test_the_first_call_begins_a_session_and_says_so_once(journal, clock):
     wish = Wish(workflow="1.0", parameters=(("w", "1"),))
     context = begin(journal, clock, wish, [EVENT])
-    assert context == Context(clock.now, "1.0", parameters=(("w", "1"),), renewed_at=clock.now)
+    assert context == Context(
+        clock.now, "1.0", parameters=(("w", "1"),), renewed_at=clock.now, life_us=600 * S
+    )
     assert stored(journal) == context
     outcome = commit(journal, contexts.opened(life(clock), wish, lambda _context: [EVENT]))
-    assert (outcome.reply, outcome.events, outcome.changes) == (context, (), ())
+    assert (outcome.reply.context, outcome.events, outcome.changes) == (context, (), ())
 
 
 def test_what_is_settled_is_not_settled_again(journal, clock):
@@ -130,7 +133,8 @@ def pod(name, at=0, **more):
 
 
 def claim(journal, clock, *pods, **more):
-    return commit(journal, contexts.claimed(life(clock), pods, **more)).reply
+    unit = contexts.opened(life(clock), Wish(pods=pods), lambda _context: [], **more)
+    return commit(journal, unit).reply
 
 
 def test_only_who_added_a_pod_may_decide_it(journal, clock):
@@ -144,13 +148,41 @@ def test_only_who_added_a_pod_may_decide_it(journal, clock):
 
 def test_two_claims_in_one_group_are_one(journal, clock):
     begin(journal, clock)
-    unit = contexts.claimed(life(clock), [pod("slot:1", claimed_until=clock.now + S)])
+    wish = Wish(pods=(pod("slot:1", claimed_until=clock.now + S),))
+    unit = contexts.opened(life(clock), wish, lambda _context: [])
     results = asyncio.run(journal.transact([unit, unit]))
     assert [sorted(one.reply.taken) for one in results] == [["slot:1"], []]
 
 
-def test_nothing_is_claimed_in_a_session_that_is_gone(journal, clock):
-    assert claim(journal, clock, pod("slot:1")).context is None
+def test_what_comes_first_is_claimed_only_by_the_call_that_joins(journal, clock):
+    wish = Wish(manifest_at=clock.now, joined_us=5 * S, first=(pod("preroll", 5),))
+    unit = contexts.opened(life(clock), wish, lambda _context: [])
+    results = asyncio.run(journal.transact([unit, unit]))
+    assert [sorted(one.reply.taken) for one in results] == [["preroll"], []]
+    context = results[1].reply.context
+    assert [one.id for one in context.pods] == ["preroll"]
+
+
+def test_a_contradicting_wish_claims_nothing(journal, clock):
+    begin(journal, clock, Wish(workflow="2.0"))
+    begin(journal, clock, Wish(workflow="1.0", pods=(pod("slot:1"),)))
+    assert stored(journal).pods == ()
+
+
+def test_every_change_makes_a_context_newer_even_if_the_clock_stands(journal, clock):
+    first = begin(journal, clock)
+    clock.now -= 5 * S
+    second = begin(journal, clock, Wish(workflow="1.0"))
+    assert second.renewed_at > first.renewed_at
+
+
+def test_a_life_that_was_promised_does_not_become_shorter(journal, clock):
+    commit(journal, contexts.opened(life(clock, 7200), NO_WISH, lambda _context: []))
+    clock.now += 3600 * S
+    context = commit(journal, contexts.renewed(life(clock, 600))).reply
+    assert contexts.ends_at(context) == clock.now + 7200 * S
+    clock.now += 7199 * S
+    assert stored(journal) is not None
 
 
 def test_a_claim_is_settled_once_and_with_its_events(journal, clock):
@@ -233,28 +265,28 @@ def test_details_come_back_as_they_were_and_take_little_room():
 
 def test_breaks_are_shared_and_written_only_where_they_change(journal, clock):
     one = Break("1:X", 1, 2)
-    outcome = commit(journal, contexts.shared_breaks("films", clock.now, lambda _known: (one,)))
+    outcome = commit(journal, contexts.shared_breaks("b", clock.now, lambda _known: (one,)))
     assert outcome.reply == (one,)
-    same = commit(journal, contexts.shared_breaks("films", clock.now, lambda known: tuple(known)))
+    same = commit(journal, contexts.shared_breaks("b", clock.now, lambda known: tuple(known)))
     assert (same.reply, same.changes) == ((one,), ())
 
 
 def test_the_first_mark_of_a_moment_stays(journal, clock):
     now = clock.now
-    first = commit(journal, contexts.shared_marks("films", "r", now, [Mark(now, 7, 1)]))
+    first = commit(journal, contexts.shared_marks("m/r", now, [Mark(now, 7, 1)]))
     assert first.reply == (Mark(now, 7, 1),)
     wanted = [Mark(now, 8, 2), Mark(now - S, 5, 1)]
-    second = commit(journal, contexts.shared_marks("films", "r", now, wanted))
+    second = commit(journal, contexts.shared_marks("m/r", now, wanted))
     assert second.reply == (Mark(now - S, 5, 1), Mark(now, 7, 1))
-    assert commit(journal, contexts.shared_marks("films", "r", now, wanted)).changes == ()
-    assert commit(journal, contexts.shared_marks("films", "q", now, [])).reply == ()
+    assert commit(journal, contexts.shared_marks("m/r", now, wanted)).changes == ()
+    assert commit(journal, contexts.shared_marks("m/q", now, [])).reply == ()
 
 
 def test_old_marks_go_as_new_ones_come(journal, clock):
     now = clock.now
     old = Mark(now - 3 * contexts.KEPT_US, 1, 0)
-    commit(journal, contexts.shared_marks("films", "r", now, [old]))
-    marks = commit(journal, contexts.shared_marks("films", "r", now, [Mark(now, 2, 0)])).reply
+    commit(journal, contexts.shared_marks("m/r", now, [old]))
+    marks = commit(journal, contexts.shared_marks("m/r", now, [Mark(now, 2, 0)])).reply
     assert marks == (Mark(now, 2, 0),)
 
 
@@ -262,7 +294,7 @@ def test_the_clock_of_an_origin_without_dates_goes_on(journal, clock):
     def advance(known):
         return {**known, "r": (5, 100)}
 
-    assert commit(journal, contexts.shared_clock("films", clock.now, advance)).reply == {
+    assert commit(journal, contexts.shared_clock("c", clock.now, advance)).reply == {
         "r": (5, 100)
     }
-    assert commit(journal, contexts.shared_clock("films", clock.now, advance)).changes == ()
+    assert commit(journal, contexts.shared_clock("c", clock.now, advance)).changes == ()

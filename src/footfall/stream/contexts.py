@@ -44,16 +44,16 @@ def session_key(service: str, session_id: str) -> str:
     return f"stream/{service}/session/{session_id}"
 
 
-def breaks_key(service: str) -> str:
-    return f"stream/{service}/breaks"
+def breaks_key(service: str, stream: str) -> str:
+    return f"stream/{service}/breaks/{stream}"
 
 
 def marks_key(service: str, rendition: str) -> str:
     return f"stream/{service}/marks/{rendition}"
 
 
-def clock_key(service: str) -> str:
-    return f"stream/{service}/clock"
+def clock_key(service: str, stream: str) -> str:
+    return f"stream/{service}/clock/{stream}"
 
 
 def pack(details: Details) -> bytes:
@@ -89,7 +89,7 @@ def life_us(service: Service, manifest_us: int) -> int:
 
 
 class Wish(msgspec.Struct, frozen=True, gc=False):
-    """What a call says of its session. Only what is not settled yet is taken."""
+    """What a call wants of its session. What is settled already stays as it is."""
 
     workflow: str = ""
     parameters: tuple[tuple[str, str], ...] = ()
@@ -97,16 +97,32 @@ class Wish(msgspec.Struct, frozen=True, gc=False):
     joined_us: Micros = 0
     rendition: str = ""
     """Key of the rendition that is served, where its numbers are to be kept."""
+    pods: tuple[Pod, ...] = ()
+    """Undecided: each is added unless one of its id is there, and is the caller's to decide."""
+    first: tuple[Pod, ...] = ()
+    """Likewise, but only by the call with which the session joins the stream."""
+
+    def contradicts(self, context: Context) -> bool:
+        """Whether it names another workflow than the session's: it is then refused as a whole."""
+        return bool(self.workflow and context.workflow and context.workflow != self.workflow)
 
     def fulfilled(self, context: Context) -> bool:
-        """Whether the context says all of it already (or contradicts the workflow for good)."""
-        if self.workflow and context.workflow != self.workflow:
-            return bool(context.workflow)
+        """Whether the context says all of it already."""
+        known = {pod.id for pod in context.pods}
         return (
-            (not self.manifest_at or context.manifest_at > 0)
+            (not self.workflow or context.workflow == self.workflow)
+            and (not self.manifest_at or context.manifest_at > 0)
             and (not self.joined_us or context.joined_us > 0)
             and (not self.rendition or self.rendition in context.shifts)
+            and all(pod.id in known for pod in self.pods)
         )
+
+    def missing(self, context: Context) -> tuple[Pod, ...]:
+        """The pods that would be added."""
+        known = {pod.id for pod in context.pods}
+        joins = self.joined_us > 0 and not context.joined_us
+        wanted = (*self.first, *self.pods) if joins else self.pods
+        return tuple(pod for pod in wanted if pod.id not in known)
 
     def applied(self, context: Context) -> Context:
         shifts = context.shifts
@@ -118,6 +134,7 @@ class Wish(msgspec.Struct, frozen=True, gc=False):
             manifest_at=context.manifest_at or self.manifest_at,
             joined_us=context.joined_us or self.joined_us,
             shifts=shifts,
+            pods=ordered((*context.pods, *self.missing(context))),
         )
 
 
@@ -130,35 +147,58 @@ def unseen(context: Context) -> Shift:
 
 
 class Life(msgspec.Struct, frozen=True, gc=False):
-    """Whose context, until when."""
+    """Whose context is changed, when, and how long it lives from then on at least."""
 
     key: str
     now: Micros
     life_us: int
 
-    def change(self, context: Context) -> Change:
-        return Change(self.key, _encode(context), self.now + self.life_us)
-
     def kept(self, context: Context) -> tuple[Context, tuple[Change, ...]]:
         """The context, renewed, and the change that stores it."""
-        renewed = msgspec.structs.replace(context, renewed_at=self.now)
-        return renewed, (self.change(renewed),)
+        renewed = msgspec.structs.replace(
+            context,
+            renewed_at=max(self.now, context.renewed_at + 1),
+            life_us=max(self.life_us, context.life_us),
+        )
+        return renewed, (Change(self.key, _encode(renewed), ends_at(renewed)),)
 
 
-def opened(life: Life, wish: Wish, began: Callable[[Context], Sequence[Event]]) -> Unit:
-    """Begin a session or bring it up to a wish; `reply` is its `Context`.
+def ends_at(context: Context) -> Micros:
+    """When a session is over, if nobody calls."""
+    return context.renewed_at + context.life_us
 
-    A workflow that contradicts the session's changes nothing: the caller sees it by the context.
-    `began` gives the events of a context that is new.
+
+class Opened(msgspec.Struct, frozen=True, gc=False):
+    """`reply` of `opened`."""
+
+    context: Context
+    taken: frozenset[str] = frozenset()
+    """Ids of the pods that are the caller's to decide."""
+
+
+def opened(
+    life: Life,
+    wish: Wish,
+    began: Callable[[Context], Sequence[Event]],
+    folded: Callable[[Context], Context] = lambda context: context,
+) -> Unit:
+    """Begin a session or bring it up to a wish; `reply` is `Opened`.
+
+    A wish that contradicts the session changes nothing: the caller sees it by the context.
+    `began` gives the events of a context that is new; `folded` takes pods away that are gone for
+    good, where others come.
     """
 
     def decide(states: States) -> Outcome:
         found = read(states.get(life.key))
-        if found is not None and wish.fulfilled(found):
-            return Outcome(reply=found)
-        begun = found or Context(began_at=life.now, parameters=wish.parameters)
-        context, changes = life.kept(wish.applied(begun))
-        return Outcome(() if found else began(context), (), changes, context)
+        if found is not None and (wish.contradicts(found) or wish.fulfilled(found)):
+            return Outcome(reply=Opened(found))
+        base = found or Context(began_at=life.now, parameters=wish.parameters)
+        missing = wish.missing(base)
+        context = wish.applied(folded(base) if missing else base)
+        context, changes = life.kept(context)
+        taken = frozenset(pod.id for pod in missing)
+        return Outcome(() if found else began(context), (), changes, Opened(context, taken))
 
     return Unit((life.key,), decide)
 
@@ -172,39 +212,6 @@ def renewed(life: Life) -> Unit:
             return Outcome()
         context, changes = life.kept(found)
         return Outcome((), (), changes, context)
-
-    return Unit((life.key,), decide)
-
-
-class Claimed(msgspec.Struct, frozen=True, gc=False):
-    """`reply` of `claimed`."""
-
-    context: Context | None
-    """None: the session is gone."""
-    taken: frozenset[str] = frozenset()
-    """Ids of the pods that are the caller's to decide."""
-
-
-def claimed(
-    life: Life, pods: Sequence[Pod], folded: Callable[[Context], Context] = lambda context: context
-) -> Unit:
-    """Add undecided pods, each unless one of its id is there: only who added it may decide it.
-
-    `folded` takes pods away that are gone for good, since the context is written anyway.
-    """
-
-    def decide(states: States) -> Outcome:
-        found = read(states.get(life.key))
-        if found is None:
-            return Outcome(reply=Claimed(None))
-        known = {pod.id for pod in found.pods}
-        added = tuple(pod for pod in pods if pod.id not in known)
-        if not added:
-            return Outcome(reply=Claimed(found))
-        base = folded(found)
-        context = msgspec.structs.replace(base, pods=ordered((*base.pods, *added)))
-        context, changes = life.kept(context)
-        return Outcome((), (), changes, Claimed(context, frozenset(pod.id for pod in added)))
 
     return Unit((life.key,), decide)
 
@@ -250,10 +257,9 @@ def settled(
 
 
 def shared_breaks(
-    service: str, now: Micros, merge: Callable[[Sequence[Break]], tuple[Break, ...]]
+    key: str, now: Micros, merge: Callable[[Sequence[Break]], tuple[Break, ...]]
 ) -> Unit:
-    """Bring a service's breaks up to what a list says; `reply` is all of them."""
-    key = breaks_key(service)
+    """Bring a stream's breaks up to what a list says; `reply` is all of them."""
 
     def decide(states: States) -> Outcome:
         known = read_breaks(states.get(key))
@@ -265,9 +271,8 @@ def shared_breaks(
     return Unit((key,), decide)
 
 
-def shared_marks(service: str, rendition: str, now: Micros, wanted: Sequence[Mark]) -> Unit:
+def shared_marks(key: str, now: Micros, wanted: Sequence[Mark]) -> Unit:
     """Add marks of one rendition; the first one of a moment stays. `reply` is all of them."""
-    key = marks_key(service, rendition)
 
     def decide(states: States) -> Outcome:
         known = read_marks(states.get(key))
@@ -282,9 +287,8 @@ def shared_marks(service: str, rendition: str, now: Micros, wanted: Sequence[Mar
     return Unit((key,), decide)
 
 
-def shared_clock(service: str, now: Micros, advance: Callable[[Clock], Clock]) -> Unit:
+def shared_clock(key: str, now: Micros, advance: Callable[[Clock], Clock]) -> Unit:
     """Bring the clock of an origin without dates up to a list; `reply` is the `Clock`."""
-    key = clock_key(service)
 
     def decide(states: States) -> Outcome:
         known = read_clock(states.get(key))
