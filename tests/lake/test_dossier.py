@@ -83,7 +83,7 @@ def test_a_profile_with_its_aliases_and_their_rows_and_nobody_elses(rig):
         "events": 3, "rejects": 1, "sessions": 2, "profiles": 1, "visits": 1, "profile_traits": 1,
         "profile_consents": 1, "profile_aliases": 1, "media_sessions": 0, "media_ads": 0,
         "media_chapters": 0, "media_states": 0, "media_strays": 0, "passing": 1,
-        "session_contexts": 1,
+        "session_contexts": 1, "ad_breaks": 0, "ads": 0,
     }  # fmt: skip
     first = found["events"][0]
     assert first["properties"] == {"n": [1, "é\u2028"]}

@@ -9,6 +9,7 @@ from __future__ import annotations
 from importlib import resources
 from typing import NamedTuple
 
+from footfall.lake.ad_columns import AD_COLUMNS
 from footfall.project.media_columns import MEDIA_TABLES, MediaColumn
 
 FORMAT = 1
@@ -260,9 +261,18 @@ PROFILES = Table(
     view="profiles.sql",
 )
 
+AD_HELP = {
+    "ad_breaks": "One row per ad break that was decided for a session of a stream service.",
+    "ads": "One row per ad that was placed in a session's break, slates left out.",
+}
+ADS = tuple(
+    Table(name, AD_HELP[name], tuple(Column(*column) for column in columns), view=f"{name}.sql")
+    for name, columns in AD_COLUMNS.items()
+)
+
 PROFILE_TABLES = (PROFILE_TRAITS, PROFILE_CONSENTS, PROFILE_ALIASES)
 
-TABLES = (EVENTS, REJECTS, SESSIONS, VISITS, PROFILES, *PROFILE_TABLES, *MEDIA, MEDIA_STRAYS)
+TABLES = (EVENTS, REJECTS, SESSIONS, VISITS, PROFILES, *PROFILE_TABLES, *MEDIA, MEDIA_STRAYS, *ADS)
 """What users may query."""
 
 PASSING = Table(
