@@ -241,14 +241,15 @@ def test_a_rendition_seen_for_the_first_time_takes_the_discontinuities_of_the_ot
     journal, clock
 ):
     begin(journal, clock, Wish(rendition="r"))
+    shifts = {"r": Shift(3, 2, 50), "q": Shift(9, 4, 90)}
     claim(
         journal,
         clock,
         pod("slot:1"),
-        folded=lambda one: msgspec.structs.replace(one, shifts={"r": Shift(3, 2)}),
+        folded=lambda one: msgspec.structs.replace(one, shifts=shifts),
     )
     context = begin(journal, clock, Wish(rendition="s"))
-    assert context.shifts == {"r": Shift(3, 2), "s": Shift(0, 2)}
+    assert context.shifts == {**shifts, "s": Shift(0, 2, 50)}
 
 
 def test_details_come_back_as_they_were_and_take_little_room():
@@ -271,30 +272,33 @@ def test_breaks_are_shared_and_written_only_where_they_change(journal, clock):
     assert (same.reply, same.changes) == ((one,), ())
 
 
-def test_the_first_mark_of_a_moment_stays(journal, clock):
+def mark(at, sequence):
+    return Mark(at * S, sequence, 0, (at - 2) * S)
+
+
+def test_a_mark_that_is_known_stays_as_it_is(journal, clock):
     now = clock.now
-    first = commit(journal, contexts.shared_marks("m/r", now, [Mark(now, 7, 1)]))
-    assert first.reply == (Mark(now, 7, 1),)
-    wanted = [Mark(now, 8, 2), Mark(now - S, 5, 1)]
+    first = commit(journal, contexts.shared_marks("m/r", now, [mark(20, 7)]))
+    assert first.reply == (mark(20, 7),)
+    wanted = [mark(19, 8), mark(10, 2), mark(22, 7)]
     second = commit(journal, contexts.shared_marks("m/r", now, wanted))
-    assert second.reply == (Mark(now - S, 5, 1), Mark(now, 7, 1))
+    assert second.reply == (mark(10, 2), mark(20, 7))
     assert commit(journal, contexts.shared_marks("m/r", now, wanted)).changes == ()
     assert commit(journal, contexts.shared_marks("m/q", now, [])).reply == ()
 
 
-def test_old_marks_go_as_new_ones_come(journal, clock):
-    now = clock.now
-    old = Mark(now - 3 * contexts.KEPT_US, 1, 0)
-    commit(journal, contexts.shared_marks("m/r", now, [old]))
-    marks = commit(journal, contexts.shared_marks("m/r", now, [Mark(now, 2, 0)])).reply
-    assert marks == (Mark(now, 2, 0),)
+def test_old_marks_go_as_new_ones_come_by_the_streams_own_clock(journal, clock):
+    days = 2 * contexts.KEPT_US // S
+    commit(journal, contexts.shared_marks("m/r", clock.now, [mark(10, 1)]))
+    near = commit(journal, contexts.shared_marks("m/r", clock.now, [mark(days, 2)])).reply
+    assert near == (mark(10, 1), mark(days, 2))
+    far = commit(journal, contexts.shared_marks("m/r", clock.now, [mark(days + 10, 3)])).reply
+    assert far == (mark(days, 2), mark(days + 10, 3))
 
 
 def test_the_clock_of_an_origin_without_dates_goes_on(journal, clock):
     def advance(known):
         return {**known, "r": (5, 100)}
 
-    assert commit(journal, contexts.shared_clock("c", clock.now, advance)).reply == {
-        "r": (5, 100)
-    }
+    assert commit(journal, contexts.shared_clock("c", clock.now, advance)).reply == {"r": (5, 100)}
     assert commit(journal, contexts.shared_clock("c", clock.now, advance)).changes == ()

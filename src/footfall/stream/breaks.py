@@ -51,7 +51,8 @@ def _begin(breaks: list[Break], cue: Cue) -> None:
             if one.duration_us is None and cue.duration_us is not None and one.end_us is None:
                 breaks[place] = msgspec.structs.replace(one, duration_us=cue.duration_us)
             return
-    breaks.append(Break(f"{start // 1000}:{_trigger(cue)}", start, cue.duration_us))
+    name = f"{start // 1000}:{_trigger(cue)}"
+    breaks.append(Break(name, start, cue.duration_us, upid=cue.upid or ""))
     breaks.sort(key=lambda one: one.start_us)
 
 

@@ -143,7 +143,8 @@ def unseen(context: Context) -> Shift:
 
     Media sequence numbers are a rendition's own; those of discontinuities are the same in all.
     """
-    return Shift(0, max((one.discontinuities for one in context.shifts.values()), default=0))
+    least = min(context.shifts.values(), key=lambda one: one.upto_us, default=Shift())
+    return msgspec.structs.replace(least, sequence=0)
 
 
 class Life(msgspec.Struct, frozen=True, gc=False):
@@ -272,19 +273,26 @@ def shared_breaks(
 
 
 def shared_marks(key: str, now: Micros, wanted: Sequence[Mark]) -> Unit:
-    """Add marks of one rendition; the first one of a moment stays. `reply` is all of them."""
+    """Add marks of one rendition; what is known already stays. `reply` is all, by `at_us`."""
 
     def decide(states: States) -> Outcome:
         known = read_marks(states.get(key))
-        moments = {mark.at_us for mark in known}
-        added = [mark for mark in wanted if mark.at_us not in moments]
+        added = [mark for mark in wanted if not _is_among(mark, known)]
         if not added:
             return Outcome(reply=known)
-        kept = [mark for mark in known if mark.at_us > now - 2 * KEPT_US]
-        marks = tuple(sorted([*kept, *added], key=lambda mark: mark.at_us))
+        # By the stream's own clock, which need not be that of the server.
+        oldest = max(mark.at_us for mark in (*known, *added)) - 2 * KEPT_US
+        kept = [mark for mark in (*known, *added) if mark.at_us > oldest]
+        marks = tuple(sorted(kept, key=lambda mark: mark.at_us))
         return Outcome((), (), (Change(key, _encode(marks), now + KEPT_US),), marks)
 
     return Unit((key,), decide)
+
+
+def _is_among(mark: Mark, known: Sequence[Mark]) -> bool:
+    return any(
+        one.sequence == mark.sequence or one.after_us < mark.at_us <= one.at_us for one in known
+    )
 
 
 def shared_clock(key: str, now: Micros, advance: Callable[[Clock], Clock]) -> Unit:

@@ -335,6 +335,8 @@ class Break(msgspec.Struct, frozen=True, array_like=True, gc=False):
     duration_us: int | None = None
     end_us: Micros | None = None
     """Where content really came back, once that is known: an early return."""
+    upid: str = ""
+    """What its marker says of the content that it is for."""
 
 
 class Mark(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -1,0 +1,224 @@
+"""The sessions that a process keeps in memory, and the commits that change them.
+
+The journal's state is what counts; any process may serve the next request of a session. What is
+kept here is good for as long as nothing is missing in it: what was decided never changes, so only
+who misses something reads the state again. Nothing waits for what only keeps a session alive.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import msgspec
+import structlog
+
+from footfall.errors import JournalUnavailable
+from footfall.journal.contract import Outcome, States, Unit
+from footfall.metrics import EVENTS, Tally
+from footfall.model import Event, Micros
+from footfall.settings import Service
+from footfall.stream import contexts
+from footfall.stream.contexts import Life, Opened, Settled, Wish
+from footfall.stream.contract import Context, Pod
+from footfall.stream.events import PROTOCOL
+
+log = structlog.get_logger()
+
+RENEWALS = 4
+"""How often a session that is called is renewed within its life."""
+
+
+class Journal(Protocol):
+    """The state, read and changed."""
+
+    async def commit(self, unit: Unit | Outcome) -> Outcome:
+        """What deciding gave, once it is durable. Raises `JournalUnavailable`."""
+        ...
+
+    async def get(self, keys: Sequence[str]) -> States: ...
+
+
+class Session:
+    """One session as this process knows it."""
+
+    __slots__ = (
+        "__weakref__", "context", "id", "key", "renewing", "served_us", "service", "signature",
+        "skipped", "stored",
+    )  # fmt: skip
+
+    def __init__(self, service: Service, session_id: str, context: Context) -> None:
+        self.service = service
+        self.id = session_id
+        self.key = contexts.session_key(service.id, session_id)
+        self.context = context
+        self.stored = True
+        """False: the journal took nothing; it is good for one answer."""
+        self.served_us: Micros = 0
+        """Live: up to where this process has listed the stream to it; 0: nothing so far."""
+        self.skipped: set[str] = set()
+        """Breaks that came too late for it to be asked for."""
+        self.renewing = False
+        self.signature: tuple[Any, ...] | None = None
+        """Of the places of its pods: sessions of the same one are served the same text."""
+
+    def adopt(self, context: Context | None) -> None:
+        """Take what the state holds, if it is newer than what is known."""
+        if context is not None and context.renewed_at > self.context.renewed_at:
+            if context.pods != self.context.pods or context.shifts != self.context.shifts:
+                self.signature = None
+            self.context = context
+
+    def pod(self, name: str) -> Pod | None:
+        return next((pod for pod in self.context.pods if pod.id == name), None)
+
+    def sign(self) -> tuple[Any, ...]:
+        """See `signature`."""
+        if self.signature is None:
+            pods = tuple((one.at_us, one.until_us, one.ads) for one in self.context.pods)
+            # The hash of nested tuples is worked out at each look-up: a short text is cheaper.
+            self.signature = (msgspec.msgpack.encode((pods, self.context.shifts)),)
+        return self.signature
+
+
+class Sessions:
+    """All of them."""
+
+    def __init__(
+        self, journal: Journal, clock: Callable[[], Micros], tally: Tally, most: int
+    ) -> None:
+        self._journal = journal
+        self._clock = clock
+        self._tally = tally
+        self._most = most
+        self._known: OrderedDict[str, Session] = OrderedDict()
+        self._jobs: set[asyncio.Task[None]] = set()
+
+    async def get(self, service: Service, session_id: str) -> Session | None:
+        """The session, if there is one now."""
+        key = contexts.session_key(service.id, session_id)
+        known = self._known.get(key)
+        if known is not None and contexts.ends_at(known.context) > self._clock():
+            known.service = service
+            self._known.move_to_end(key)
+            return known
+        self._known.pop(key, None)
+        context = contexts.read((await self._journal.get([key])).get(key))
+        return None if context is None else self._keep(service, session_id, context)
+
+    async def open(
+        self,
+        service: Service,
+        session_id: str,
+        wish: Wish,
+        *,
+        life_us: int,
+        began: Callable[[Context], Sequence[Event]],
+        folded: Callable[[Context], Context] = lambda context: context,
+    ) -> tuple[Session, frozenset[str]]:
+        """The session, begun where there is none, brought up to the wish, and kept alive.
+
+        With it, ids of the pods of the wish that are the caller's to decide. Where the journal
+        takes nothing the session is not `stored`, and nobody's to decide.
+        """
+        session = await self.get(service, session_id)
+        if session is not None:
+            if wish.contradicts(session.context):
+                return session, frozenset()
+            if wish.fulfilled(session.context):
+                self._renew_in_time(session, life_us)
+                return session, frozenset()
+        now = self._clock()
+        key = contexts.session_key(service.id, session_id)
+        try:
+            outcome = await self.commit(
+                service, contexts.opened(Life(key, now, life_us), wish, began, folded)
+            )
+        except JournalUnavailable:
+            context = session.context if session is not None else Context(now)
+            unstored = Session(service, session_id, _without_claims(wish).applied(context))
+            unstored.stored = False
+            return unstored, frozenset()
+        opened = outcome.reply
+        assert isinstance(opened, Opened)
+        return self._keep(service, session_id, opened.context), opened.taken
+
+    async def settle(
+        self,
+        session: Session,
+        claim: Pod,
+        pods: Sequence[Pod],
+        events: Sequence[Event],
+        *,
+        expired: bool = False,
+    ) -> bool:
+        """Put what was decided in the place of a claim. False: somebody was faster, or it is late.
+
+        Raises `JournalUnavailable`.
+        """
+        life = Life(session.key, self._clock(), session.context.life_us)
+        unit = contexts.settled(life, claim, pods, events, expired=expired)
+        settled = (await self.commit(session.service, unit)).reply
+        assert isinstance(settled, Settled)
+        session.adopt(settled.context)
+        return settled.done
+
+    async def reread(self, session: Session) -> None:
+        """Take what other processes have changed."""
+        found = await self._journal.get([session.key])
+        session.adopt(contexts.read(found.get(session.key)))
+
+    async def commit(self, service: Service, unit: Unit) -> Outcome:
+        """Commit something of a service, and count its events. Raises `JournalUnavailable`."""
+        outcome = await self._journal.commit(unit)
+        if outcome.events:
+            self._tally.cell(EVENTS, PROTOCOL, service.source).number += len(outcome.events)
+        return outcome
+
+    async def read(self, keys: Sequence[str]) -> States:
+        """Values of the state, for showing."""
+        return await self._journal.get(keys)
+
+    def _keep(self, service: Service, session_id: str, context: Context) -> Session:
+        key = contexts.session_key(service.id, session_id)
+        known = self._known.get(key)
+        if known is None or known.context.began_at != context.began_at:
+            known = self._known[key] = Session(service, session_id, context)
+            while len(self._known) > self._most:
+                self._known.popitem(last=False)
+        else:
+            known.adopt(context)
+        self._known.move_to_end(key)
+        return known
+
+    def _renew_in_time(self, session: Session, life_us: int) -> None:
+        """See that a session that is called lives on; nobody waits for it."""
+        context = session.context
+        since = self._clock() - context.renewed_at
+        if session.renewing or (since < context.life_us // RENEWALS and life_us <= context.life_us):
+            return
+        session.renewing = True
+        job = asyncio.create_task(self._renew(session, life_us))
+        self._jobs.add(job)
+        job.add_done_callback(self._jobs.discard)
+
+    async def _renew(self, session: Session, life_us: int) -> None:
+        try:
+            life = Life(session.key, self._clock(), life_us)
+            context = (await self.commit(session.service, contexts.renewed(life))).reply
+        except JournalUnavailable:
+            return  # the next call tries again
+        finally:
+            session.renewing = False
+        if isinstance(context, Context):
+            session.adopt(context)
+        else:
+            # It was erased, or its time had run out: the next call begins it anew.
+            self._known.pop(session.key, None)
+
+
+def _without_claims(wish: Wish) -> Wish:
+    """When the journal takes nothing, nothing is decided: the original plays."""
+    return msgspec.structs.replace(wish, pods=(), first=())
