@@ -79,7 +79,8 @@ class LocalService:
         self._media = media
         self._settings = settings
         self.sources = settings.sources
-        """Replaced whole on reload."""
+        """Replaced whole on reload, as `services` are."""
+        self.services = settings.services
         self._addresses = addresses
         self._importer = importer
         self.people = People(eraser, lake, self._refresh_all)

@@ -10,6 +10,7 @@ import httpx
 
 from footfall.console.answers import Answers
 from footfall.console.site import console_site
+from footfall.console.slots_api import SlotsApi
 from footfall.data import DataDirectory
 from footfall.journal.contract import Outcome, Unit
 from footfall.journal.engines.memory import MemoryJournal
@@ -20,6 +21,7 @@ from footfall.project.checkpoints import Checkpoints
 from footfall.project.runner import MediaRunner
 from footfall.service import LocalService
 from footfall.settings import Server, Settings
+from footfall.stream.slots import Slots
 
 TOKEN = "a-token-of-the-operator_0123456789"
 PORT = 8081
@@ -83,7 +85,10 @@ class Console:
         )
         self.now = NOON / SECOND
         self.answers = Answers(self.lake, self.service, seconds=20, now=lambda: self.now)
-        self.site = console_site(self.answers, token=TOKEN, console_host="127.0.0.1", port=PORT)
+        slots = SlotsApi(Slots(self.journal, lambda: self.clock), lambda: self.service.services)
+        self.site = console_site(
+            self.answers, slots, token=TOKEN, console_host="127.0.0.1", port=PORT
+        )
 
     def write(self, *events, rejects=()):
         """Commit one record with these and load it."""

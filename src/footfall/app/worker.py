@@ -17,6 +17,7 @@ from footfall.app.erasing import ended, keys
 from footfall.app.importing import ProfileImporter
 from footfall.collect.protocols.adobe.settings import Adobe
 from footfall.console.server import serve_console
+from footfall.console.slots_api import SlotsApi
 from footfall.control.server import serving
 from footfall.data import DataDirectory
 from footfall.errors import FootfallError, JournalFailed, JournalUnavailable
@@ -42,6 +43,7 @@ from footfall.project.media_session import Limits
 from footfall.project.runner import MediaRunner
 from footfall.service import LocalService
 from footfall.settings import Media, Settings
+from footfall.stream.slots import Slots
 from footfall.supervisor import JOURNAL_FAILED
 
 log = structlog.get_logger("footfall")
@@ -69,13 +71,20 @@ async def worker(process: Process) -> int:
         stop, failed = asyncio.Event(), asyncio.Event()
 
         def reload() -> None:
-            service.sources = process.settings().sources
+            read = process.settings()
+            service.sources, service.services = read.sources, read.services
 
         def console() -> Awaitable[None]:
             listening = socket.socket(fileno=process.socket_fd())
-            token = process.console_token
+            slots = SlotsApi(Slots(journal, system_clock), lambda: service.services)
             return serve_console(
-                listening, stop, lake=lake, service=service, server=settings.server, token=token
+                listening,
+                stop,
+                lake=lake,
+                service=service,
+                slots=slots,
+                server=settings.server,
+                token=process.console_token,
             )
 
         jobs = (

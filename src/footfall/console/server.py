@@ -15,6 +15,7 @@ import uvicorn
 
 from footfall.console.answers import Answers, LiveService
 from footfall.console.site import console_site
+from footfall.console.slots_api import SlotsApi
 from footfall.lake.lake import Lake
 from footfall.settings import Server
 
@@ -31,12 +32,14 @@ async def serve_console(
     *,
     lake: Lake,
     service: LiveService,
+    slots: SlotsApi,
     server: Server,
     token: str,
 ) -> None:
     """Answer on a socket that listens already until `stop`; then it is closed."""
     site = console_site(
         Answers(lake, service, seconds=server.query_seconds),
+        slots,
         token=token,
         console_host=server.console_host,
         port=listening.getsockname()[1],

@@ -24,6 +24,7 @@ from footfall.console.paging import NotUnderstood
 from footfall.console.profile_api import ProfileApi
 from footfall.console.profile_pages import ProfilePages
 from footfall.console.profiles import Profiles
+from footfall.console.slots_api import SlotsApi
 from footfall.errors import FootfallError
 
 FILES = Path(__file__).parent / "static"
@@ -55,7 +56,9 @@ REFUSALS: dict[Refused, tuple[int, str, str, str]] = {
 _INTERNAL = ("Something went wrong here.", "The server's log has the lines about it.")
 
 
-def console_site(answers: Answers, *, token: str, console_host: str, port: int) -> ASGIApp:
+def console_site(
+    answers: Answers, slots: SlotsApi, *, token: str, console_host: str, port: int
+) -> ASGIApp:
     """The application; `port` is the one that it is served on."""
     pages, api, media = Pages(answers), Api(answers), Media(answers)
     profiles = Profiles(answers)
@@ -69,6 +72,7 @@ def console_site(answers: Answers, *, token: str, console_host: str, port: int) 
             *api.routes(),
             *MediaApi(media).routes(),
             *ProfileApi(profiles).routes(),
+            *slots.routes(),
             Mount(STATIC.rstrip("/"), StaticFiles(directory=FILES)),
         ],
         exception_handlers={
