@@ -23,6 +23,7 @@ BENCHMARKS: dict[str, tuple[list[str], list[str]]] = {
     "track": ([], ["--seconds", "2", "--rounds", "1", "--profiles", "50000"]),
     "adobe": ([], ["--seconds", "2", "--rounds", "1"]),
     "fold": ([], ["--quick"]),
+    "tracking": ([], ["--quick"]),
 }
 
 

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from footfall.stream import tracking
+from footfall.stream.contexts import WHOLE, pack
 from footfall.stream.contract import (
     SLATE,
     Ad,
@@ -29,11 +30,6 @@ SECOND = 1_000_000
 MS = 1000
 START = 1_767_268_800 * SECOND
 VALIDATOR = jsonschema_rs.validator_for(json.loads(tracking.schema()))
-unpack = msgspec.msgpack.Decoder(Details).decode
-
-
-def pack(details: Details) -> bytes:
-    return msgspec.msgpack.encode(details)
 
 
 def ask(tracker: Tracking, pods, **given):
@@ -72,7 +68,7 @@ def one_ad(ad: Ad, *, start=START, length=10 * SECOND, **given):
     pod = Pod(
         "slot:1:x", start, 0, True, None, start, start + length, (placed,), pack(Details((ad,)))
     )
-    answer = ask(Tracking(unpack), [pod], **given)
+    answer = ask(Tracking(), [pod], **given)
     return answer["adpods"][0]["ads"][0]
 
 
@@ -228,7 +224,7 @@ def test_with_server_side_tracking_nothing_can_be_told_twice():
     assert found["skippable_ms"] == START // MS + 5000
     assert found["videoclicks"] == {"clickthroughurl": "https://shop.example/"}
     pod = make("p", START, [("a", SECOND)], beacons=(beacon("breakStart"),))
-    tracker = Tracking(unpack)
+    tracker = Tracking()
     assert "adbreaktrackingevents" not in ask(tracker, [pod], told_by_server=True)["adpods"][0]
     # What is kept of one way is not told in the other.
     told = ask(tracker, [pod])["adpods"][0]
@@ -238,7 +234,7 @@ def test_with_server_side_tracking_nothing_can_be_told_twice():
 
 def test_a_slate_is_told_without_trackers():
     pod = make("p", START, [("a", 10 * SECOND), (SLATE, 5 * SECOND)])
-    (told,) = ask(Tracking(unpack), [pod])["adpods"]
+    (told,) = ask(Tracking(), [pod])["adpods"]
     assert told["ads"][1] == {
         "adid": "SLATE", "adtype": "linear", "starttime_ms": START // MS + 10_000,
         "duration_ms": 5000, "trackingevents": [],
@@ -246,12 +242,43 @@ def test_a_slate_is_told_without_trackers():
     assert told["duration_ms"] == 15_000
 
 
-def test_macros_that_the_server_knows_are_filled():
-    pod = make("p", 0, [("a", SECOND)], beacons=(beacon("breakStart"),))
-    tracker = Tracking(unpack, url=lambda url: url.replace("[CACHEBUSTING]", "1"))
-    (told,) = ask(tracker, [pod])["adpods"]
-    assert told["ads"][0]["trackingevents"][0]["callbackurl"] == "https://t.example/start?1"
-    assert told["adbreaktrackingevents"][0]["callbackurl"] == "https://t.example/breakStart?1"
+def test_macros_that_only_the_server_knows_are_filled():
+    ad = Ad(
+        "a",
+        sequence=2,
+        beacons=(
+            Beacon(
+                "start", "https://t.example/[BREAKPOSITION]/[PODSEQUENCE]?[ASSETURI]&[TIMESTAMP]"
+            ),
+        ),
+    )
+
+    def urls(at_us, name="p", **given):
+        placed = (Placed("a", "https://c.example/m", at_us, SECOND),)
+        pod = Pod(
+            name,
+            at_us,
+            0,
+            True,
+            None,
+            at_us,
+            at_us + SECOND,
+            placed,
+            pack(Details((ad,), (Beacon("breakStart", "https://t.example/%5BBREAKPOSITION%5D"),))),
+        )
+        (told,) = ask(tracker, [pod], **given)["adpods"]
+        return (
+            told["ads"][0]["trackingevents"][0]["callbackurl"].removeprefix("https://t.example/"),
+            told["adbreaktrackingevents"][0]["callbackurl"][-1],
+        )
+
+    tracker, asset = Tracking(), "https%3A%2F%2Fc.example%2Fm&[TIMESTAMP]"
+    assert urls(0, content_us=9 * SECOND) == (f"1/2?{asset}", "1")
+    assert urls(4 * SECOND, content_us=9 * SECOND) == (f"2/2?{asset}", "2")
+    assert urls(9 * SECOND, content_us=9 * SECOND) == (f"3/2?{asset}", "3")
+    assert urls(START, name="preroll", window=window(9)) == (f"1/2?{asset}", "1")
+    assert urls(START, name="slot:b", window=window(9)) == (f"2/2?{asset}", "2")
+    assert urls(START, name="slot:b", window=window(9), breaks=[Break("b", START)])[1] == "2"
 
 
 # Answers of VOD
@@ -263,9 +290,10 @@ def test_a_vod_has_all_its_breaks_and_its_content_mapping():
         make("pre", 0, [("a", 6 * SECOND), ("b", 4 * SECOND)], beacons=(beacon("breakEnd"), beacon("breakStart"))),
         Pod("empty", 55_000_400, 0, True, None, 35 * SECOND, 35 * SECOND),
         Pod("claimed", 75_000_400, 1),
+        Pod(WHOLE, 0, 0, True),
         make("post", 95_000_400, [("p", 5 * SECOND)], at_us=75 * SECOND),
     ]  # fmt: skip
-    found = ask(Tracking(unpack), pods, content_us=75 * SECOND)
+    found = ask(Tracking(), pods, content_us=75 * SECOND)
     told = {
         pod["id"]: (pod["starttime_ms"], pod["duration_ms"], len(pod["ads"]))
         for pod in found["adpods"]
@@ -290,7 +318,7 @@ def test_a_vod_has_all_its_breaks_and_its_content_mapping():
     ("target", "delay"), [(0, 2000), (1, 2000), (2, 2000), (4, 4000), (6, 5000), (10, 5000)]
 )
 def test_when_to_ask_again(target, delay):
-    found = ask(Tracking(unpack), [], target_s=target)
+    found = ask(Tracking(), [], target_s=target)
     assert found == {"refresh_delay_ms": delay, "timereference_ms": 0, "adpods": []}
 
 
@@ -304,7 +332,7 @@ def test_ads_come_one_by_one_and_whole():
         [("a", 10 * SECOND), ("b", 10 * SECOND), (SLATE, 10 * SECOND)],
         planned_us=30 * SECOND,
     )
-    tracker = Tracking(unpack)
+    tracker = Tracking()
 
     def told(edge_s):
         (found,) = ask(tracker, [pod], window=window(edge_s))["adpods"] or [None]
@@ -317,7 +345,7 @@ def test_ads_come_one_by_one_and_whole():
 
 
 def test_a_break_is_told_before_its_decision_and_keeps_its_id():
-    tracker, breaks = Tracking(unpack), [Break("1767268800000:x", START, 20 * SECOND)]
+    tracker, breaks = Tracking(), [Break("1767268800000:x", START, 20 * SECOND)]
     name = "slot:1767268800000:x"
     empty = {"id": name, "starttime_ms": START // MS, "duration_ms": 0, "ads": []}
     assert ask(tracker, [], window=window(0), breaks=breaks)["adpods"] == []
@@ -332,22 +360,22 @@ def test_a_break_is_told_before_its_decision_and_keeps_its_id():
 def test_what_begins_after_an_early_return_is_never_told():
     pod = make("slot:b", START, [("a", 10 * SECOND), ("b", 10 * SECOND)], planned_us=20 * SECOND)
     back = [Break("b", START, 20 * SECOND, START + 10 * SECOND)]
-    (told,) = ask(Tracking(unpack), [pod], window=window(40), breaks=back)["adpods"]
+    (told,) = ask(Tracking(), [pod], window=window(40), breaks=back)["adpods"]
     assert [ad["adid"] for ad in told["ads"]] == ["a"]
     # It is gone from the manifest when its first ad is, not when it was to end.
-    assert ask(Tracking(unpack), [pod], window=window(60, 21), breaks=back)["adpods"] == []
+    assert ask(Tracking(), [pod], window=window(60, 21), breaks=back)["adpods"] == []
 
 
 def test_a_slate_of_unknown_end_is_not_told():
     one = make("p", START, [("a", 10 * SECOND), (SLATE, 90 * SECOND)])
     hidden = msgspec.structs.replace(one.ads[1], announced=False)
     pod = msgspec.structs.replace(one, ads=(one.ads[0], hidden))
-    (told,) = ask(Tracking(unpack), [pod], window=window(30))["adpods"]
+    (told,) = ask(Tracking(), [pod], window=window(30))["adpods"]
     assert (told["duration_ms"], len(told["ads"])) == (10_000, 1)
 
 
 def test_a_pod_stays_ten_seconds_after_its_last_segment_has_left():
-    pod, tracker = make("p", START, [("a", 10 * SECOND)]), Tracking(unpack)
+    pod, tracker = make("p", START, [("a", 10 * SECOND)]), Tracking()
 
     def there(first_s, **more):
         return bool(ask(tracker, [pod], window=window(100, first_s, **more))["adpods"])
@@ -362,8 +390,8 @@ def test_a_pod_stays_ten_seconds_after_its_last_segment_has_left():
 
 def test_the_last_segment_is_also_that_of_content_in_a_break_without_ads():
     empty = Pod("p", START, 0, True, 30 * SECOND, START, START)
-    assert ask(Tracking(unpack), [empty], window=window(90, 29))["adpods"]
-    assert not ask(Tracking(unpack), [empty], window=window(90, 40))["adpods"]
+    assert ask(Tracking(), [empty], window=window(90, 29))["adpods"]
+    assert not ask(Tracking(), [empty], window=window(90, 40))["adpods"]
 
 
 lengths = st.integers(MS, 40 * SECOND)
@@ -392,7 +420,7 @@ def test_what_was_told_never_changes(spec, steps, part, server):
         at += sum(length for _, length in named)
     known: dict[str, dict] = {}
     # So little is kept that pods are made anew in between.
-    tracker, edge, first = Tracking(unpack, kept_bytes=3000), START, START
+    tracker, edge, first = Tracking(kept_bytes=3000), START, START
     for step in steps:
         edge += step
         first = max(first, edge - 60 * SECOND)
@@ -427,7 +455,7 @@ def test_content_and_ads_fill_the_stream_without_gaps(spec, tail):
             make(str(number), stream, [(f"a{n}", one) for n, one in enumerate(ads)], at_us=content)
         )
         stream += sum(ads)
-    found = ask(Tracking(unpack), pods, content_us=content + tail)
+    found = ask(Tracking(), pods, content_us=content + tail)
     spans = [(one["streamtime_ms"], one["duration_ms"]) for one in found["contentmapping"]]
     spans += [(pod["starttime_ms"], pod["duration_ms"]) for pod in found["adpods"] if pod["ads"]]
     end = 0

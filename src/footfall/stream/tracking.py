@@ -9,21 +9,24 @@ Valid against `session-tracking.schema.json`, which is served at /stream/schema/
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
+from typing import NamedTuple
 
 import msgspec
 
 from footfall.model import Micros
-from footfall.stream import tracking_ads
-from footfall.stream.contract import Break, Details, Placed, Pod
-from footfall.stream.events import milliseconds
+from footfall.stream import contexts, macros, tracking_ads
+from footfall.stream.contract import Ad, Break, Placed, Pod
+from footfall.stream.events import milliseconds, placed_ms
 
 STAY_US: Micros = 10_000_000
 """How long a pod stays after its last segment has left the manifest."""
 REFRESH_MS = (2000, 5000)
 KEPT_BYTES = 32 << 20
 """Of ads as JSON, in one process."""
+OURS = (b"PODSEQUENCE", b"BREAKPOSITION", b"ASSETURI", b"SERVERSIDE")
+"""Macros that `macros.client` fills."""
 SCHEMA = "session-tracking.schema.json"
 
 _json = msgspec.json.Encoder()
@@ -43,6 +46,14 @@ class Window(msgspec.Struct, frozen=True):
     that is not in it, the stream's own clock tells how long ago that was."""
 
 
+class _Way(NamedTuple):
+    """What a pod's JSON depends on beside the pod."""
+
+    told_by_server: bool
+    position: int
+    """BREAKPOSITION."""
+
+
 class _Told(msgspec.Struct, frozen=True):
     """A decided pod as JSON, in the pieces that an answer is joined from."""
 
@@ -52,9 +63,11 @@ class _Told(msgspec.Struct, frozen=True):
     """Of the same."""
     breaks: bytes
     """``,"adbreaktrackingevents":[…]``, or nothing."""
+    whole: bytes
+    """With all its ads, as most of a session's pods are told."""
 
     def size(self) -> int:
-        return sum(map(len, self.ads)) + len(self.breaks) + 500
+        return 2 * len(self.whole) + 500
 
 
 class Tracking:
@@ -62,14 +75,9 @@ class Tracking:
 
     def __init__(
         self,
-        unpack: Callable[[bytes], Details],
-        url: tracking_ads.Url = str,
         kept_bytes: int = KEPT_BYTES,
     ) -> None:
-        """`unpack`: of `Pod.details`. `url`: fills the macros that are not the client's."""
-        self._unpack = unpack
-        self._url = url
-        self._kept: OrderedDict[tuple[bool, Pod], _Told] = OrderedDict()
+        self._kept: OrderedDict[tuple[_Way, Pod], _Told] = OrderedDict()
         self._room = kept_bytes
 
     def answer(
@@ -89,25 +97,35 @@ class Tracking:
         service's beacons are server-side.
         """
         low, high = REFRESH_MS
+        pods = [pod for pod in pods if pod.id != contexts.WHOLE]
         if window is None:
-            shown = [(pod.start_us, pod.id, self._pod(pod, None, told_by_server)) for pod in pods]
+            shown = [
+                (
+                    pod.start_us,
+                    self._pod(pod, None, _Way(told_by_server, _position(pod, content_us))),
+                )
+                for pod in pods
+            ]
         else:
             shown = self._live(pods, window, breaks, told_by_server)
         shown.sort(key=lambda one: one[0])
         parts = [
             b'{"refresh_delay_ms":%d,"timereference_ms":0,"adpods":['
             % min(max(target_s * 1000, low), high),
-            b",".join([one[2] for one in shown]),
-            b"]",
         ]
+        for _, told in shown:
+            parts += (told, b",")
+        if shown:
+            parts.pop()
+        parts.append(b"]")
         if window is None and content_us is not None:
-            parts += [b',"contentmapping":', _json.encode(content_mapping(pods, content_us))]
+            parts += (b',"contentmapping":', _json.encode(content_mapping(pods, content_us)))
         parts.append(b"}")
         return b"".join(parts)
 
     def _live(
         self, pods: Sequence[Pod], window: Window, breaks: Sequence[Break], told_by_server: bool
-    ) -> list[tuple[Micros, str, bytes]]:
+    ) -> list[tuple[Micros, bytes]]:
         ends = {f"slot:{one.id}": one for one in breaks}
         shown = []
         for pod in pods:
@@ -117,68 +135,96 @@ class Tracking:
                 # Ads that would begin after an early return are never played.
                 end, edge = min(end, back.end_us), min(edge, back.end_us)
             if pod.start_us < window.edge_us and _stays(pod.id, end, window):
-                shown.append((pod.start_us, pod.id, self._pod(pod, edge, told_by_server)))
+                marked = pod.id.startswith("slot:")
+                way = _Way(told_by_server, macros.MIDROLL if marked else macros.PREROLL)
+                shown.append((pod.start_us, self._pod(pod, edge, way)))
         for name, one in ends.items():
             end = one.end_us if one.end_us is not None else one.start_us + (one.duration_us or 0)
             if one.start_us < window.edge_us and _stays(name, end, window):
-                shown.append((one.start_us, name, _head(name, one.start_us) + b'0,"ads":[]}'))
+                shown.append((one.start_us, _head(name, one.start_us) + _NOTHING))
         return shown
 
-    def _pod(self, pod: Pod, edge_us: Micros | None, told_by_server: bool) -> bytes:
-        told = self._told(pod, told_by_server)
+    def _pod(self, pod: Pod, edge_us: Micros | None, way: _Way) -> bytes:
+        if not pod.decided or not pod.details:
+            return _head(pod.id, pod.start_us) + _NOTHING
+        told = self._told(pod, way)
         count = len(told.places)
         if edge_us is not None:
             # An ad whose first segment is listed began before the edge. One that begins at it may
             # never be listed: the break may end there.
             while count and told.places[count - 1].start_us >= edge_us:
                 count -= 1
-        duration = sum(_length(one) for one in told.places[:count])
-        return b'%b%d%b,"ads":[%b]}' % (
-            _head(pod.id, pod.start_us),
-            duration,
-            told.breaks,
-            b",".join(told.ads[:count]),
-        )
+        if count == len(told.places):
+            return told.whole
+        return _joined(pod, told.places[:count], told.breaks, told.ads[:count])
 
-    def _told(self, pod: Pod, told_by_server: bool) -> _Told:
-        if not pod.decided or not pod.details:
-            return _NOTHING
-        key = (told_by_server, pod)
+    def _told(self, pod: Pod, way: _Way) -> _Told:
+        key = (way, pod)
         told = self._kept.get(key)
         if told is not None:
             self._kept.move_to_end(key)
             return told
-        told = self._kept[key] = self._tell(pod, told_by_server)
+        told = self._kept[key] = _tell(pod, way)
         self._room -= told.size()
         while self._room < 0:
             _, oldest = self._kept.popitem(last=False)
             self._room += oldest.size()
         return told
 
-    def _tell(self, pod: Pod, told_by_server: bool) -> _Told:
-        details = self._unpack(pod.details)
-        announced = [place for place, one in enumerate(pod.ads) if one.announced]
-        ads = tuple(
-            _json.encode(
-                tracking_ads.ad(
-                    pod, place, details.ads[place], told_by_server=told_by_server, url=self._url
-                )
-            )
-            for place in announced
-        )
-        places = tuple(pod.ads[place] for place in announced)
-        breaks = b""
-        if not told_by_server:
-            start = end = milliseconds(pod.start_us)
-            if places:
-                start = milliseconds(places[0].start_us)
-                end = milliseconds(places[-1].start_us + places[-1].duration_us)
-            events = tracking_ads.break_events(details.beacons, start, end, self._url)
-            breaks = b',"adbreaktrackingevents":' + _json.encode(events)
-        return _Told(ads, places, breaks)
+
+def _tell(pod: Pod, way: _Way) -> _Told:
+    details = contexts.unpack(pod.details)
+    announced = [
+        (one, said) for one, said in zip(pod.ads, details.ads, strict=True) if one.announced
+    ]
+    ads = tuple(_ad(one, said, way) for one, said in announced)
+    places = tuple(one for one, _ in announced)
+    breaks = b""
+    if not way.told_by_server:
+        start = end = milliseconds(pod.start_us)
+        if places:
+            start = milliseconds(places[0].start_us)
+            end = milliseconds(places[-1].start_us + places[-1].duration_us)
+        events = tracking_ads.break_events(details.beacons, start, end, _filling(way))
+        breaks = b',"adbreaktrackingevents":' + _json.encode(events)
+    return _Told(ads, places, breaks, _joined(pod, places, breaks, ads))
 
 
-_NOTHING = _Told((), (), b"")
+def _ad(one: Placed, said: Ad, way: _Way) -> bytes:
+    """An ad as JSON. Its addresses are gone through only where they have what is to be filled."""
+    server = way.told_by_server
+    plain = _json.encode(tracking_ads.ad(one, said, told_by_server=server, url=str))
+    capitals = plain.upper()
+    if not any(name in capitals for name in OURS):
+        return plain
+    filling = _filling(way, asset=one.creative, sequence=said.sequence)
+    return _json.encode(tracking_ads.ad(one, said, told_by_server=server, url=filling))
+
+
+def _filling(way: _Way, *, asset: str = "", sequence: int = 0) -> tracking_ads.Url:
+    playing = macros.Playing(position=way.position, sequence=sequence, asset=asset)
+    return lambda url: macros.client(url, playing)
+
+
+def _position(pod: Pod, content_us: int | None) -> int:
+    """Of a break of a VOD, as BREAKPOSITION has it."""
+    if pod.at_us <= 0:
+        return macros.PREROLL
+    if content_us is not None and pod.at_us >= content_us:
+        return macros.POSTROLL
+    return macros.MIDROLL
+
+
+_NOTHING = b'0,"ads":[]}'
+
+
+def _joined(pod: Pod, places: Sequence[Placed], breaks: bytes, ads: Sequence[bytes]) -> bytes:
+    return b'%b%d%b,"ads":[%b]}' % (
+        _head(pod.id, pod.start_us),
+        sum(map(placed_ms, places)),
+        breaks,
+        b",".join(ads),
+    )
 
 
 def content_mapping(pods: Sequence[Pod], content_us: int) -> list[dict[str, int]]:
@@ -209,10 +255,6 @@ def _head(name: str, start_us: Micros) -> bytes:
         _json.encode(name),
         milliseconds(start_us),
     )
-
-
-def _length(one: Placed) -> int:
-    return milliseconds(one.start_us + one.duration_us) - milliseconds(one.start_us)
 
 
 def _end(pod: Pod) -> Micros:

@@ -14,7 +14,7 @@ from footfall.stream.contract import (
     Ad,
     Beacon,
     Graphic,
-    Pod,
+    Placed,
     Script,
     Verification,
 )
@@ -43,9 +43,8 @@ def offset_ms(beacon: Beacon, duration_ms: int) -> int | None:
     return beacon.offset_ms
 
 
-def ad(pod: Pod, place: int, said: Ad, *, told_by_server: bool, url: Url) -> Said:
-    """The ad at a place of a pod. Raises nothing: what VAST left out is left out here."""
-    placed = pod.ads[place]
+def ad(placed: Placed, said: Ad, *, told_by_server: bool, url: Url) -> Said:
+    """An ad at its place. What VAST left out is left out here."""
     start = milliseconds(placed.start_us)
     duration = placed_ms(placed)
     if placed.ad_id == SLATE:
