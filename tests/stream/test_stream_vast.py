@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from footfall.stream import vast, xml
+from footfall.stream import vast, vmap, xml
 from footfall.stream.contract import Ad, Beacon, Graphic, MediaFile, Script, Verification
 from footfall.stream.xml import XmlError
 
@@ -282,6 +282,19 @@ class TestWrapper:
         levels = [Ad("1", click_through="https://1.example/"), Ad("2", click_through="https://2/")]
         assert vast.merge((*levels, Ad("in"))).click_through == "https://2/"
 
+    def test_graphics_are_bounded_before_they_multiply(self):
+        one_of_each = (
+            "<NonLinear id='{0}'><HTMLResource>h</HTMLResource></NonLinear><NonLinear id='{0}'>"
+            "<NonLinearClickTracking>https://a.example/{0}</NonLinearClickTracking></NonLinear>"
+        )
+        many = "".join(one_of_each.format(n) for n in range(2000))
+        creative = (
+            f"<Creatives><Creative><NonLinearAds>{many}</NonLinearAds></Creative></Creatives>"
+        )
+        merged = vast.merge([one(creative)])
+        assert len(merged.graphics) == vast.MOST_GRAPHICS // 2
+        assert len(merged.graphics[0].click_tracking) == vast.MOST_GRAPHICS // 2
+
 
 URLS = st.sampled_from([f"https://{host}.example/" for host in "abcd"])
 BEACONS = st.builds(
@@ -427,8 +440,65 @@ class TestXml:
         assert vast.parse(b"<VAST/>", limit_bytes=7).ads == ()
         assert self.fault(b"<VAST/>", 6).code == 100
 
+    def test_neither_is_one_of_nothing_but_tags(self):
+        assert len(vast.parse(b"<VAST>" + b"<Ad/>" * 19_000 + b"</VAST>").failures) == 19_000
+        assert self.fault(b"<VAST>" + b"<Ad/>" * 40_000 + b"</VAST>").code == 100
+
     @pytest.mark.parametrize("piece", [b"<!--", b"<![CDATA[", b"<?x", b"&", b"<!DOCTYP", b"&#"])
     def test_no_repetition_takes_long(self, piece):
         began = time.perf_counter()
         self.fault(b"<VAST>" + piece * 40_000)
         assert time.perf_counter() - began < 1
+
+
+WHOLE = [(ADS / name).read_bytes() for name in ("inline.xml", "wrapper.xml", "breaks.xml")]
+
+
+def read_or_refused(data: bytes) -> int:
+    """The code that it was refused with, or 0."""
+    try:
+        root = xml.parse(data)
+        if vmap.is_vmap(root):
+            vmap.read(root)
+        else:
+            vast.merge([entry.ad for entry in vast.read(root).ads] or [Ad("none")])
+    except XmlError as error:
+        return error.code
+    return 0
+
+
+@pytest.mark.parametrize("data", WHOLE)
+def test_cut_off_anywhere_an_answer_is_refused(data):
+    end = len(data.rstrip())
+    for length in range(0, end, 23):
+        with pytest.raises(XmlError):
+            xml.parse(data[:length])
+
+
+@given(st.sampled_from(WHOLE), st.data())
+def test_whatever_is_broken_in_an_answer_it_is_read_or_refused(data, choose):
+    broken = bytearray(data)
+    for _ in range(choose.draw(st.integers(1, 4))):
+        start = choose.draw(st.integers(0, len(broken)))
+        end = choose.draw(st.integers(start, min(start + 40, len(broken))))
+        broken[start:end] = choose.draw(
+            st.one_of(st.binary(max_size=6), st.sampled_from([b"<", b">", b'"', b"&", b"]]>"]))
+        )
+    assert read_or_refused(bytes(broken)) in {0, 100, 101, 102}
+
+
+@given(st.text(max_size=60), st.text(max_size=60))
+def test_whatever_an_attribute_and_a_text_say(attribute, text):
+    def escaped(one: str) -> str:
+        return "".join(f"&#{ord(c)};" if not c.isalnum() else c for c in one)
+
+    names = ("skipoffset", "width", "sequence", "offset", "delivery", "version")
+    attributes = " ".join(f'{name}="{escaped(attribute)}"' for name in names)
+    element = f"<{{}} {attributes}>{escaped(text)}</{{}}>"
+    inside = "".join(element.format(name, name) for name in ("Duration", "Impression", "Error"))
+    document = (
+        f"<VAST><Ad {attributes}><InLine>{inside}<Creatives><Creative><Linear {attributes}>{inside}"
+        f"<MediaFiles>{element.format('MediaFile', 'MediaFile')}</MediaFiles></Linear></Creative>"
+        f"</Creatives></InLine></Ad></VAST>"
+    )
+    assert read_or_refused(document.encode("utf-8", "replace")) in {0, 100, 102}

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import TypeAlias, TypeVar
 
 import msgspec
@@ -18,6 +19,11 @@ import msgspec
 from footfall.stream import offsets, xml
 from footfall.stream.contract import Ad, Beacon, Failure, Graphic, MediaFile, Script, Verification
 from footfall.stream.xml import Element, XmlError
+
+MOST_GRAPHICS = 64
+"""Of one level of an ad: icons, companions and non-linear ads."""
+MOST_SHARED = 128
+"""Beacons of wrappers that go to every graphic of the ad."""
 
 _VERSION = re.compile(r"[234](\.[0-9]+)*")
 _EVENTS = {
@@ -163,10 +169,7 @@ def _level(
         click_tracking=_flat(xml.addresses(one, "ClickTracking") for one in clicks),
         custom_clicks=_flat(xml.addresses(one, "CustomClick") for one in clicks),
         verifications=tuple(_verifications(body)),
-        graphics=(
-            *(icon for linear in linears for icon in _icons(linear)),
-            *(graphic for one in creatives for graphic in _beside(one)),
-        ),
+        graphics=tuple(islice(_graphics(linears, creatives), MOST_GRAPHICS)),
     )
 
 
@@ -238,6 +241,13 @@ def _scripts(verification: Element, kind: str) -> Iterator[Script]:
         if url := xml.address(element):
             optional = xml.flag(element, "browserOptional", default=False)
             yield Script(url, xml.attribute(element, "apiFramework"), optional)
+
+
+def _graphics(linears: Sequence[Element], creatives: Sequence[Element]) -> Iterator[Graphic]:
+    for linear in linears:
+        yield from _icons(linear)
+    for creative in creatives:
+        yield from _beside(creative)
 
 
 def _icons(linear: Element) -> Iterator[Graphic]:
@@ -330,12 +340,16 @@ def _merged_graphics(levels: Sequence[Ad]) -> tuple[Graphic, ...]:
     What shows nothing is a wrapper's way to be told of those that do, so it goes to each of them.
     """
     everything = _once(level.graphics for level in levels)
-    bare = [one for one in everything if not _shows(one)]
     closest = {one.program: one for one in everything if _shows(one) and one.program}
+    shown = [one for one in everything if _shows(one) and closest.get(one.program, one) is one]
+    told = {kind: _told(everything, kind) for kind in {one.kind for one in shown}}
     return tuple(
-        _told(one, [other for other in bare if other.kind == one.kind])
-        for one in everything
-        if _shows(one) and (not one.program or closest[one.program] is one)
+        msgspec.structs.replace(
+            one,
+            events=_once([told[one.kind].events, one.events]),
+            click_tracking=_once([told[one.kind].click_tracking, one.click_tracking]),
+        )
+        for one in shown
     )
 
 
@@ -343,13 +357,13 @@ def _shows(graphic: Graphic) -> bool:
     return bool(graphic.static or graphic.iframe or graphic.html or graphic.parameters)
 
 
-def _told(graphic: Graphic, others: Sequence[Graphic]) -> Graphic:
-    if not others:
-        return graphic
-    return msgspec.structs.replace(
-        graphic,
-        events=_once([*(one.events for one in others), graphic.events]),
-        click_tracking=_once([*(one.click_tracking for one in others), graphic.click_tracking]),
+def _told(graphics: Sequence[Graphic], kind: str) -> Graphic:
+    """All that show nothing, as one."""
+    bare = [one for one in graphics if one.kind == kind and not _shows(one)]
+    return Graphic(
+        kind,
+        events=_once(one.events for one in bare)[:MOST_SHARED],
+        click_tracking=_once(one.click_tracking for one in bare)[:MOST_SHARED],
     )
 
 

@@ -22,6 +22,9 @@ Element: TypeAlias = _Element
 
 LIMIT = 2 << 20
 """Bytes. The setting `server.streams.answer_bytes` says so too; this holds without settings."""
+MOST_TAGS = 40_000
+"""In a document. A pod of six ads has a thousand; megabytes of empty elements would only take
+time, and reading happens where everybody waits for it."""
 
 _DECLARED = re.compile(rb"<\?xml\s[^>]*?encoding\s*=\s*[\"']([A-Za-z0-9._-]{1,40})[\"']")
 _DECLARATION = re.compile(r"\A<\?xml\s.*?\?>", re.DOTALL)
@@ -63,6 +66,8 @@ def parse(data: bytes, limit_bytes: int = LIMIT) -> Element:
     document = _decoded(data).lstrip(_BLANK)
     if not document:
         raise XmlError(100, "the answer is empty")
+    if document.count("<") > MOST_TAGS:
+        raise XmlError(100, f"the answer has more than {MOST_TAGS} tags")
     document = _TOKEN.sub(_mended, _DECLARATION.sub("", document, count=1))
     # A parser of its own for each document: one that is shared keeps every name it ever saw.
     parser = etree.XMLParser(
