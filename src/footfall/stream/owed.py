@@ -1,0 +1,144 @@
+"""Which beacons the request for an ad's segment owes, each once over all processes. Pure.
+
+At an ad's first segment: impression, creativeView, start, and breakStart at the pod's first ad.
+Quartiles and progress with the segment that contains their moment; complete with the last one, and
+breakEnd with the last one of the pod's last ad. What nobody asks for is never owed, so who jumps
+over the middle is not counted there.
+
+What was fired stands in the journal's state as bits, one for each address of the pod. They change
+in the same transaction that journals the request, so that two processes, or a player that asks
+twice, report once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from footfall.journal.contract import Change, Outcome, States, Unit
+from footfall.model import Event, Micros
+from footfall.stream import contexts
+from footfall.stream.ad_tokens import AdSegment
+from footfall.stream.contract import SLATE, Beacon, Details, Pod
+from footfall.stream.events import Place, placed_ms
+from footfall.stream.tracking_ads import AT_START, QUARTERS, offset_ms
+
+FIRED_BY_SERVER = AT_START | frozenset(QUARTERS) | {"complete", "progress"}
+"""Types, in small letters. The others are of what a viewer does, which no server sees."""
+
+
+class Owed(msgspec.Struct, frozen=True, gc=False):
+    """One address that is to be called."""
+
+    number: int
+    """Its own within the pod: breakStart and breakEnd first, then every ad's, as `Details` has
+    them. It never changes, since a decided pod does not."""
+    type: str
+    url: str
+    """With its macros."""
+    offset_ms: int
+    """From the ad's start."""
+
+
+class Fired(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What of a pod was asked for and reported: the bits of big numbers, lowest first."""
+
+    began_at: Micros
+    """Of the context that it is of: a session that begins anew under its id may come to a pod of
+    the same id."""
+    beacons: bytes = b""
+    """By `Owed.number`."""
+    segments: tuple[bytes, ...] = ()
+    """By ad and segment."""
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_fired = msgspec.msgpack.Decoder(Fired)
+
+
+def fired_key(service: str, session_id: str, pod: str) -> str:
+    return f"stream/{service}/fired/{session_id}/{pod}"
+
+
+def place(pod: Pod, ad: int) -> Place | None:
+    """How events name the ad at a place of a pod; None: there is none, or it is a slate."""
+    if not (pod.decided and 0 <= ad < len(pod.ads)) or pod.ads[ad].ad_id == SLATE:
+        return None
+    before = sum(one.ad_id != SLATE for one in pod.ads[:ad])
+    return Place(pod.id, pod.ads[ad].ad_id, before + 1)
+
+
+def owed(pod: Pod, details: Details, asked: AdSegment) -> tuple[Owed, ...]:
+    """What a request for a segment owes, in the order in which it is to be reported."""
+    first, last = asked.segment == 0, asked.segment == asked.of - 1
+    duration = placed_ms(pod.ads[asked.ad])
+    number = len(details.beacons) + sum(len(ad.beacons) for ad in details.ads[: asked.ad])
+    found = []
+    for each, one in enumerate(details.ads[asked.ad].beacons, number):
+        at = offset_ms(one, duration) if one.type.lower() in FIRED_BY_SERVER else None
+        if at is None or at > duration:
+            continue
+        if one.type.lower() in AT_START:
+            due = first
+        elif one.type.lower() == "complete":
+            due = last
+        else:
+            # A rendition may be a little shorter than the ad: its last segment has the rest.
+            due = asked.begin_ms <= at and (last or at < asked.end_ms)
+        if due:
+            found.append(Owed(each, one.type, one.url, at))
+    found.sort(key=lambda one: one.offset_ms)
+    real = [index for index, one in enumerate(pod.ads) if one.ad_id != SLATE]
+    begins = _of(details.beacons, "breakstart", 0) if first and asked.ad == real[0] else []
+    ends = _of(details.beacons, "breakend", duration) if last and asked.ad == real[-1] else []
+    return (*begins, *found, *ends)
+
+
+def _of(beacons: Sequence[Beacon], kind: str, at: int) -> list[Owed]:
+    return [
+        Owed(number, one.type, one.url, at)
+        for number, one in enumerate(beacons)
+        if one.type.lower() == kind
+    ]
+
+
+def unit(
+    key: str,
+    began_at: Micros,
+    asked: AdSegment,
+    owes: Sequence[Owed],
+    *,
+    now: Micros,
+    events: Callable[[bool, Sequence[Owed]], Sequence[Event]],
+) -> Unit:
+    """Take note of a request; `reply` is a tuple of what it owes and nobody has reported yet.
+
+    `began_at` is the context's. `events` gives the events: whether the segment is asked for the
+    first time, and that tuple.
+    """
+
+    def decide(states: States) -> Outcome:
+        held = states.get(key)
+        known = Fired(began_at) if held is None else _fired.decode(held)
+        if known.began_at != began_at:
+            known = Fired(began_at)
+        beacons = int.from_bytes(known.beacons, "little")
+        new = tuple(one for one in owes if not beacons >> one.number & 1)
+        segments = [*known.segments, *[b""] * (asked.ad + 1 - len(known.segments))]
+        seen = int.from_bytes(segments[asked.ad], "little")
+        first_time = not seen >> asked.segment & 1
+        if not new and not first_time:
+            return Outcome(reply=())
+        for one in new:
+            beacons |= 1 << one.number
+        segments[asked.ad] = _bytes(seen | 1 << asked.segment)
+        fired = Fired(began_at, _bytes(beacons), tuple(segments))
+        change = Change(key, _encode(fired), now + contexts.KEPT_US)
+        return Outcome(events(first_time, new), (), (change,), new)
+
+    return Unit((key,), decide)
+
+
+def _bytes(bits: int) -> bytes:
+    return bits.to_bytes((bits.bit_length() + 7) // 8, "little")
