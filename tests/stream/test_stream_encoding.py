@@ -19,6 +19,7 @@ from footfall.stream.encoding import (
     read_probe,
 )
 from footfall.stream.ladder import Profile, Rung
+from footfall.stream.multivariant import parse as read_multivariant
 
 MUXED = Profile(
     "ts", 4,
@@ -181,3 +182,18 @@ def test_the_multivariant_of_renditions_with_their_sound_beside_them():
     assert 'BANDWIDTH=530000,CODECS="avc1.64001e,ac-3"' in text
     assert [line for line in text.splitlines() if line.endswith('AUDIO="ac3"')]
     assert text.count("\nv0.m3u8\n") == text.count("\nv1.m3u8\n") == 2
+
+
+def test_what_has_no_picture_is_a_variant_where_the_others_have_their_own_sound():
+    rendered = {
+        "v0": Rendered(1280, 720, Fraction(25), "avc1.64001f,mp4a.40.2", 2_000_000),
+        "v1": Rendered(640, 360, Fraction(25), "avc1.64001e,mp4a.40.2", 200_000),
+        "a0": Rendered(0, 0, Fraction(0), "mp4a.40.2", 130_000),
+    }
+    profile = msgspec.structs.replace(MUXED, audio=("aac",))
+    text = multivariant(plan(profile, FILM), rendered)
+    assert "AUDIO=" not in text
+    assert "EXT-X-MEDIA" not in text
+    assert text.endswith('#EXT-X-STREAM-INF:BANDWIDTH=130000,CODECS="mp4a.40.2"\na0.m3u8\n')
+    found = {one.kind: one for one in read_multivariant(text, "https://x.test/").renditions}
+    assert (found["video"].muxed, found["audio"].codecs) == (True, "mp4a.40.2")

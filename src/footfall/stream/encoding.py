@@ -320,14 +320,18 @@ def multivariant(made: Plan, rendered: Mapping[str, Rendered]) -> str:
     version = 7 if made.profile.container == FMP4 else 6
     lines = ["#EXTM3U", f"#EXT-X-VERSION:{version}", "#EXT-X-INDEPENDENT-SEGMENTS"]
     beside = [one for one in made.outputs if one.name.startswith("a")]
+    variants = [one for one in made.outputs if one not in beside]
+    apart = any(not one.rung.audio for one in variants)
+    if not apart:  # then what has no picture is a variant of its own
+        variants, beside = [*variants, *beside], []
     lines += [
         f'#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="{one.rung.audio}",NAME="{one.rung.audio}",'
         f'DEFAULT=YES,AUTOSELECT=YES,CHANNELS="2",URI="{one.name}.m3u8"'
         for one in beside
     ]
     groups: Sequence[Output | None] = beside or [None]
-    for one in made.outputs:
-        for group in groups if one not in beside else ():
+    for one in variants:
+        for group in groups if not one.rung.audio else [None]:
             sound = rendered[group.name] if group is not None else None
             lines += [_variant(one, rendered[one.name], sound, group), f"{one.name}.m3u8"]
     return "".join(f"{line}\n" for line in lines)
