@@ -9,6 +9,7 @@
 ``keeping``        footfall backup, restore
 ``importing``      footfall import
 ``replaying``      footfall replay
+``streams``        footfall stream check
 ``output``         tables and progress, on a terminal and in a pipe
 ``reference``      the pages docs/settings.md, docs/commands.md and docs/errors.md
 
@@ -46,6 +47,7 @@ COMMANDS: Mapping[str, str] = {
     "restore": "keeping",
     "import": "importing",
     "replay": "replaying",
+    "stream": "streams",
 }
 """Every command, with the module that has it under its name."""
 
