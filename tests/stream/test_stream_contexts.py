@@ -132,9 +132,13 @@ def pod(name, at=0, **more):
     return Pod(name, start_us=at * S, at_us=at * S, **more)
 
 
-def claim(journal, clock, *pods, **more):
-    unit = contexts.opened(life(clock), Wish(pods=pods), lambda _context: [], **more)
+def claim(journal, clock, *pods):
+    unit = contexts.opened(life(clock), Wish(pods=pods), lambda _context: [])
     return commit(journal, unit).reply
+
+
+def fold(journal, clock, folded):
+    return commit(journal, contexts.renewed(life(clock), folded))
 
 
 def test_only_who_added_a_pod_may_decide_it(journal, clock):
@@ -223,33 +227,26 @@ def test_one_claim_may_become_many_pods(journal, clock):
     assert [one.id for one in outcome.reply.context.pods] == ["", "pre", "mid"]
 
 
-def test_pods_that_are_gone_are_folded_as_others_come(journal, clock):
+def test_pods_that_are_gone_are_folded_where_there_are_any(journal, clock):
     begin(journal, clock, Wish(rendition="r"))
     claim(journal, clock, pod("slot:1", 10))
 
     def folded(context):
         return msgspec.structs.replace(context, pods=(), shifts={"r": Shift(3, 2)})
 
-    claimed = claim(journal, clock, pod("slot:2", 90), folded=folded)
-    assert [one.id for one in claimed.context.pods] == ["slot:2"]
-    assert stored(journal).shifts == {"r": Shift(3, 2)}
-    unchanged = claim(journal, clock, pod("slot:2", 90), folded=lambda context: 1 / 0)
-    assert unchanged.taken == frozenset()
+    context = fold(journal, clock, folded).reply
+    assert (context.pods, context.shifts) == ((), {"r": Shift(3, 2)})
+    assert stored(journal) == context
+    same = fold(journal, clock, lambda context: context)
+    assert (same.reply, same.changes) == (context, ())
 
 
-def test_a_rendition_seen_for_the_first_time_takes_the_discontinuities_of_the_others(
-    journal, clock
-):
+def test_a_rendition_seen_for_the_first_time_takes_the_numbers_of_another(journal, clock):
     begin(journal, clock, Wish(rendition="r"))
     shifts = {"r": Shift(3, 2, 50), "q": Shift(9, 4, 90)}
-    claim(
-        journal,
-        clock,
-        pod("slot:1"),
-        folded=lambda one: msgspec.structs.replace(one, shifts=shifts),
-    )
+    fold(journal, clock, lambda one: msgspec.structs.replace(one, shifts=shifts))
     context = begin(journal, clock, Wish(rendition="s"))
-    assert context.shifts == {**shifts, "s": Shift(0, 2, 50)}
+    assert context.shifts == {**shifts, "s": Shift(9, 4, 90)}
 
 
 def test_details_come_back_as_they_were_and_take_little_room():

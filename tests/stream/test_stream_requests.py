@@ -169,6 +169,7 @@ def test_a_call_knows_what_is_the_ad_servers_and_what_is_ours():
         "1.0",
         (("app", "a&b c"), ("w", "640"), ("w", "320"), ("empty", "")),
         "x.m3u8",
+        "https://origin.example.com/vod/x.m3u8",
     )
 
 
@@ -196,6 +197,9 @@ def test_parameters_are_handed_on_to_the_origin_where_the_service_says_so(query,
     reader = requests.Requests({"s": service}, lambda: SESSION)
     call = reader.read("GET", "/stream/s/x.m3u8", f"bpkio_sessionid={SESSION}&{query}")
     assert call.url == f"https://o.example.com/v/x.m3u8{expected}"
+    other = requests.asked_with("https://o.example.com/y.m3u8?token=own", call.handed_on)
+    assert other.startswith("https://o.example.com/y.m3u8?token=own")
+    assert other.count("token=") == 1
 
 
 def test_a_rendition_on_a_host_that_may_not_be_asked_stays_where_it_is():

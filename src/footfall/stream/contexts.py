@@ -17,7 +17,8 @@ import msgspec
 from footfall.journal.contract import Change, Outcome, States, Unit
 from footfall.model import Event, Micros
 from footfall.settings import Service
-from footfall.stream.contract import Break, Context, Details, Mark, Pod, Shift
+from footfall.stream import folding
+from footfall.stream.contract import Break, Context, Details, Mark, Pod
 
 SHORTEST_LIFE_US = 600 * 1_000_000
 LIVES = 10
@@ -127,7 +128,7 @@ class Wish(msgspec.Struct, frozen=True, gc=False):
     def applied(self, context: Context) -> Context:
         shifts = context.shifts
         if self.rendition and self.rendition not in shifts:
-            shifts = {**shifts, self.rendition: unseen(context)}
+            shifts = {**shifts, self.rendition: folding.unseen(shifts)}
         return msgspec.structs.replace(
             context,
             workflow=context.workflow or self.workflow,
@@ -136,15 +137,6 @@ class Wish(msgspec.Struct, frozen=True, gc=False):
             shifts=shifts,
             pods=ordered((*context.pods, *self.missing(context))),
         )
-
-
-def unseen(context: Context) -> Shift:
-    """The shift of a rendition that the session sees for the first time.
-
-    Media sequence numbers are a rendition's own; those of discontinuities are the same in all.
-    """
-    least = min(context.shifts.values(), key=lambda one: one.upto_us, default=Shift())
-    return msgspec.structs.replace(least, sequence=0)
 
 
 class Life(msgspec.Struct, frozen=True, gc=False):
@@ -181,13 +173,11 @@ def opened(
     life: Life,
     wish: Wish,
     began: Callable[[Context], Sequence[Event]],
-    folded: Callable[[Context], Context] = lambda context: context,
 ) -> Unit:
     """Begin a session or bring it up to a wish; `reply` is `Opened`.
 
     A wish that contradicts the session changes nothing: the caller sees it by the context.
-    `began` gives the events of a context that is new; `folded` takes pods away that are gone for
-    good, where others come.
+    `began` gives the events of a context that is new.
     """
 
     def decide(states: States) -> Outcome:
@@ -195,23 +185,28 @@ def opened(
         if found is not None and (wish.contradicts(found) or wish.fulfilled(found)):
             return Outcome(reply=Opened(found))
         base = found or Context(began_at=life.now, parameters=wish.parameters)
-        missing = wish.missing(base)
-        context = wish.applied(folded(base) if missing else base)
-        context, changes = life.kept(context)
-        taken = frozenset(pod.id for pod in missing)
+        taken = frozenset(pod.id for pod in wish.missing(base))
+        context, changes = life.kept(wish.applied(base))
         return Outcome(() if found else began(context), (), changes, Opened(context, taken))
 
     return Unit((life.key,), decide)
 
 
-def renewed(life: Life) -> Unit:
-    """Keep a session alive; `reply` is its `Context`, or None where it is gone."""
+def renewed(life: Life, folded: Callable[[Context], Context] | None = None) -> Unit:
+    """Keep a session alive; `reply` is its `Context`, or None where it is gone.
+
+    With `folded`, pods that are gone for good are taken out by it, and where there are none the
+    session stays as it is.
+    """
 
     def decide(states: States) -> Outcome:
         found = read(states.get(life.key))
         if found is None:
             return Outcome()
-        context, changes = life.kept(found)
+        base = found if folded is None else folded(found)
+        if folded is not None and base is found:
+            return Outcome(reply=found)
+        context, changes = life.kept(base)
         return Outcome((), (), changes, context)
 
     return Unit((life.key,), decide)

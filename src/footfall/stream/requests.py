@@ -71,6 +71,10 @@ class Call(msgspec.Struct, frozen=True, gc=False):
     """Ad parameters, in order: all but those that are ours."""
     multivariant: str = ""
     """`bpkio_multivariant`: the path of the playlist that named this one."""
+    multivariant_url: str = ""
+    """Its address at the origin."""
+    handed_on: str = ""
+    """The query that every playlist of this session is asked for with, beside its own."""
 
     @property
     def dash(self) -> bool:
@@ -135,25 +139,29 @@ class Requests:
         if wrong is not None:
             return refusal(wrong)
         multivariant = ours.get("bpkio_multivariant", "")
-        for each in (path, multivariant) if multivariant else (path,):
-            address = self._origin(service, each)
-            if isinstance(address, Problem):
-                return refusal(address)
-        url = str(self._origin(service, path))
+        url = self._origin(service, path)
+        parent = self._origin(service, multivariant) if multivariant else ""
+        if isinstance(url, Problem):
+            return refusal(url)
+        if isinstance(parent, Problem):
+            return refusal(parent)
         if not is_manifest(path):
             return _beside(path, url, query)
         session_id = ours.get("bpkio_sessionid")
         if session_id is None:
             return _opening(service, path, query, self._new_session())
-        asked = _origin_query(service, ours.get("bpkio_query", ""), parameters)
+        handed_on = _handed_on(service, parameters)
+        own = ours.get("bpkio_query", "")
         return Call(
             service,
             path,
-            f"{url}?{asked}" if asked and url else url,
+            asked_with(f"{url}?{own}" if own and url else url, handed_on),
             session_id,
             ours.get("bk-ml", ""),
             tuple(parameters),
             multivariant,
+            asked_with(parent, handed_on),
+            handed_on,
         )
 
     def _origin(self, service: Service, path: str) -> str | Problem:
@@ -191,17 +199,26 @@ def _wrong(service: Service, ours: Mapping[str, str], twice: Collection[str]) ->
     return None
 
 
-def _origin_query(service: Service, query: str, parameters: Iterable[tuple[str, str]]) -> str:
-    """The query that a playlist has at the origin, and what the settings hand on of a session's."""
+def _handed_on(service: Service, parameters: Iterable[tuple[str, str]]) -> str:
+    """What of a session's parameters the settings hand on to the origin."""
     if not service.origin_query:
-        return query
-    given = {name.partition("=")[0] for name in query.split("&")}
-    handed_on = [
+        return ""
+    return "&".join(
         f"{quote(name, safe='')}={_value(value)}"
         for name, value in parameters
-        if name in service.origin_query and name not in given
-    ]
-    return "&".join([query, *handed_on] if query else handed_on)
+        if name in service.origin_query
+    )
+
+
+def asked_with(url: str, handed_on: str) -> str:
+    """An address with what is handed on; what it says itself stays as it is."""
+    if not handed_on or not url:
+        return url
+    base, _, query = url.partition("?")
+    given = {pair.partition("=")[0] for pair in query.split("&")}
+    more = [pair for pair in handed_on.split("&") if pair.partition("=")[0] not in given]
+    query = "&".join([query, *more] if query else more)
+    return f"{base}?{query}" if query else base
 
 
 def pairs(query: str) -> list[tuple[str, str]]:

@@ -116,7 +116,6 @@ class Sessions:
         *,
         life_us: int,
         began: Callable[[Context], Sequence[Event]],
-        folded: Callable[[Context], Context] = lambda context: context,
     ) -> tuple[Session, frozenset[str]]:
         """The session, begun where there is none, brought up to the wish, and kept alive.
 
@@ -133,9 +132,8 @@ class Sessions:
         now = self._clock()
         key = contexts.session_key(service.id, session_id)
         try:
-            outcome = await self.commit(
-                service, contexts.opened(Life(key, now, life_us), wish, began, folded)
-            )
+            unit = contexts.opened(Life(key, now, life_us), wish, began)
+            outcome = await self.commit(service, unit)
         except JournalUnavailable:
             context = session.context if session is not None else Context(now)
             unstored = Session(service, session_id, _without_claims(wish).applied(context))
@@ -193,21 +191,32 @@ class Sessions:
         self._known.move_to_end(key)
         return known
 
+    def fold(self, session: Session, folded: Callable[[Context], Context]) -> None:
+        """Take pods out that are gone for good; nobody waits for it."""
+        self._renew_soon(session, session.context.life_us, folded)
+
     def _renew_in_time(self, session: Session, life_us: int) -> None:
         """See that a session that is called lives on; nobody waits for it."""
         context = session.context
         since = self._clock() - context.renewed_at
-        if session.renewing or (since < context.life_us // RENEWALS and life_us <= context.life_us):
-            return
-        session.renewing = True
-        job = asyncio.create_task(self._renew(session, life_us))
-        self._jobs.add(job)
-        job.add_done_callback(self._jobs.discard)
+        if since >= context.life_us // RENEWALS or life_us > context.life_us:
+            self._renew_soon(session, life_us, None)
 
-    async def _renew(self, session: Session, life_us: int) -> None:
+    def _renew_soon(
+        self, session: Session, life_us: int, folded: Callable[[Context], Context] | None
+    ) -> None:
+        if not session.renewing:
+            session.renewing = True
+            job = asyncio.create_task(self._renew(session, life_us, folded))
+            self._jobs.add(job)
+            job.add_done_callback(self._jobs.discard)
+
+    async def _renew(
+        self, session: Session, life_us: int, folded: Callable[[Context], Context] | None
+    ) -> None:
         try:
             life = Life(session.key, self._clock(), life_us)
-            context = (await self.commit(session.service, contexts.renewed(life))).reply
+            context = (await self.commit(session.service, contexts.renewed(life, folded))).reply
         except JournalUnavailable:
             return  # the next call tries again
         finally:
