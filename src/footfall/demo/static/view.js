@@ -1,6 +1,6 @@
 // What the page shows of a `Demo`. Everything that others wrote is set as text.
 
-const TYPES = ["impression", "start", "firstQuartile", "midpoint", "thirdQuartile", "complete", "progress"];
+const TYPES = ["impression", "start", "firstQuartile", "midpoint", "thirdQuartile", "progress", "complete"];
 const LABELS = { firstquartile: "25 %", midpoint: "50 %", thirdquartile: "75 %" };
 const ROWS = 200;
 const byId = (name) => document.getElementById(name);
