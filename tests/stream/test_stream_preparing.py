@@ -16,12 +16,13 @@ from pathlib import Path
 import pytest
 from stream_films import FFMPEG, FFPROBE, Web, film
 
-from footfall.settings import Service
+from footfall.settings import Service, Streams
 from footfall.stream import multivariant, playlist, preparing, source_files
 from footfall.stream.contract import Rendition
 from footfall.stream.fetch import Fetcher
 from footfall.stream.ladder import Content, content_of, fits, match, profile
 from footfall.stream.lines import PlaylistError
+from footfall.stream.origin import Origins
 from footfall.stream.prepared import Store, job_of
 from footfall.stream.preparing import Preparer, Tools
 
@@ -58,23 +59,6 @@ APART = Content(
 )  # fmt: skip
 
 
-class Lists:
-    """Playlists of the web, without anything kept."""
-
-    def __init__(self, fetch):
-        self.fetch = fetch
-
-    async def text(self, service, uri):
-        got = await self.fetch.get(uri, service=service, timeout=5, limit_bytes=1 << 20)
-        return got.body.decode()
-
-    async def multivariant(self, service, uri):
-        return multivariant.parse(await self.text(service, uri), uri)
-
-    async def media(self, service, uri, *, live):
-        return playlist.parse(await self.text(service, uri), uri)
-
-
 @pytest.fixture(scope="module")
 def films(tmp_path_factory):
     folder = tmp_path_factory.mktemp("films")
@@ -102,7 +86,12 @@ def preparer(store, *, services=(SERVICE,), limit_mb=100):
     fetch = Fetcher()
     known = {one.id: one for one in services}
     return Preparer(
-        store, fetch, Lists(fetch), services=known.get, tools=Tools.found(), limit_mb=limit_mb
+        store,
+        fetch,
+        Origins(fetch, Streams()),
+        services=known.get,
+        tools=Tools.found(),
+        limit_mb=limit_mb,
     )
 
 
@@ -412,6 +401,7 @@ import asyncio, sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
 from test_stream_preparing import preparer
+from footfall.stream.origin import Origins
 from footfall.stream.prepared import Store
 asyncio.run(preparer(Store(Path({store!r}))).follow(asyncio.Event()))
 """

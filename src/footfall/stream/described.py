@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
 import msgspec
 
 from footfall.settings import Service
-from footfall.stream.contract import MediaList, Multivariant
+from footfall.stream.contract import MediaList, Multivariant, Rendition
 from footfall.stream.ladder import reference
 from footfall.stream.lines import PlaylistError
 
 
 class Origins(Protocol):
-    """Playlists of other servers. Both raise `FetchError` and `PlaylistError`."""
+    """`origin.Origins`, as far as it is needed. Both raise `FetchError` and `PlaylistError`."""
 
-    async def multivariant(self, service: Service, uri: str) -> Multivariant: ...
-    async def media(self, service: Service, uri: str, *, live: bool) -> MediaList: ...
+    async def playlist(
+        self, service: Service, uri: str, *, live: bool
+    ) -> MediaList | Multivariant: ...
+    async def media(
+        self, service: Service, uri: str, *, live: bool, variables: Mapping[str, str]
+    ) -> MediaList: ...
 
 
 class Described(msgspec.Struct, frozen=True):
@@ -29,15 +34,21 @@ class Described(msgspec.Struct, frozen=True):
 
 async def described(origins: Origins, service: Service, address: str) -> Described:
     """What a creative is. Raises `FetchError`, and `PlaylistError` for what is no finished HLS."""
-    try:
-        found = await origins.multivariant(service, address)
-    except PlaylistError:
-        media = await origins.media(service, address, live=False)
-        return Described(None, finished(media))
+    found = await origins.playlist(service, address, live=False)
+    if isinstance(found, MediaList):
+        return Described(None, finished(found))
     first = reference(found.renditions)
     if first is None:
         raise PlaylistError("it has no rendition with a picture")
-    return Described(found, finished(await origins.media(service, first.uri, live=False)))
+    return Described(found, await media_of(origins, service, found, first))
+
+
+async def media_of(
+    origins: Origins, service: Service, multivariant: Multivariant, rendition: Rendition
+) -> MediaList:
+    """The list of one of a creative's renditions. Raises as `described`."""
+    variables = multivariant.variables
+    return finished(await origins.media(service, rendition.uri, live=False, variables=variables))
 
 
 def finished(media: MediaList) -> MediaList:

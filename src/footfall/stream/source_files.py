@@ -14,7 +14,7 @@ from pathlib import Path
 
 from footfall.settings import Service
 from footfall.stream.contract import MediaList, Multivariant, Rendition
-from footfall.stream.described import Origins, described, finished
+from footfall.stream.described import Origins, described, media_of
 from footfall.stream.encoding import Unreadable
 from footfall.stream.fetch import Fetched, Fetcher
 from footfall.stream.ladder import AUDIO, VIDEO
@@ -47,11 +47,11 @@ async def fetch_source(
         return ["source"]
     video, audio = _best(found.multivariant, job.most_bps)
     names = ["source"]
-    media = await origins.media(service, video.uri, live=False)
-    await saving.segments(finished(media), folder / "source")
+    media = await media_of(origins, service, found.multivariant, video)
+    await saving.segments(media, folder / "source")
     if audio is not None:
-        media = await origins.media(service, audio.uri, live=False)
-        await saving.segments(finished(media), folder / "sound")
+        media = await media_of(origins, service, found.multivariant, audio)
+        await saving.segments(media, folder / "sound")
         names.append("sound")
     return names
 
