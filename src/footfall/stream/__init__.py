@@ -10,5 +10,7 @@
 ``deciding``     one ad decision per break and session, over all processes
 ``tracking``     the session-tracking JSON; ``beacons`` server-side tracking
 ``fetch``        outgoing HTTP, with its limits; ``origin`` the origin's lists, shared by sessions
+``channel``      a loop of assets as a live playlist; `schedule` and `slots` what comes between;
+                 `channels` gives both where others give an origin's playlists
 ``endpoint``     the HTTP surface under ``/stream``
 """

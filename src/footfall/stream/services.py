@@ -25,6 +25,8 @@ FOREIGN = "_/"
 SCHEMES = {"http": 80, "https": 443}
 """Of addresses that may be asked, with their own ports."""
 SECOND = 1_000_000
+CHANNELS = "http://channel.invalid/"
+"""Below it channels have their playlists (`channels`); the name is reserved to exist nowhere."""
 
 _IN_PATHS = "/%:@!$&'()*+,;=~-._"
 _IN_QUERIES = _IN_PATHS + "?[]"
@@ -46,7 +48,7 @@ class Services:
     def __init__(self, settings: Settings, base: str) -> None:
         """`base`: scheme, host and port at which this server answers itself."""
         self.by_id: Mapping[str, Service] = {
-            service.id: resolved(service, base) for service in settings.services
+            service.id: _in_folder(resolved(service, base)) for service in settings.services
         }
         self._sources = {source.id: source for source in settings.sources}
 
@@ -65,6 +67,16 @@ def resolved(service: Service, base: str) -> Service:
         for field in dataclasses.fields(service)
     }
     return dataclasses.replace(service, **changed)
+
+
+def folder_of_channel(service: Service) -> str | None:
+    """The folder in which a channel's own playlists lie, which no network has; else None."""
+    return f"{CHANNELS}{service.id}/" if service.kind == "channel" else None
+
+
+def _in_folder(service: Service) -> Service:
+    folder = folder_of_channel(service)
+    return service if folder is None else dataclasses.replace(service, origin=folder)
 
 
 def slot_window(slot: Slot) -> tuple[Micros, Micros]:
