@@ -18,7 +18,7 @@ from footfall.model import Micros
 from footfall.stream import lines, markers
 from footfall.stream.contract import MediaList
 from footfall.stream.lines import LineError, PlaylistError
-from footfall.stream.tags import Reader, seconds
+from footfall.stream.tags import Reader
 
 __all__ = ["PlaylistError", "parse", "render_head"]
 
@@ -57,7 +57,9 @@ def parse(text: str, url: str, imported: Mapping[str, str] = lines.NONE) -> Medi
             tags = before + after
             duration = known.get(tags)
             if duration is None and chunks and (found := _ONLY_A_DURATION.fullmatch(tags)):
-                duration = known[tags] = seconds(found[1])
+                duration = markers.micros(found[1])
+                if duration is not None:
+                    known[tags] = duration
             if duration is not None:
                 chunks.append(f"{before}{date}{after}{address}\n")
                 plain.append(f"{tags}{address}\n")
@@ -126,14 +128,15 @@ def _dated(segments: Sequence[_Block], durations: Sequence[int]) -> list[Micros]
     another clock; time then goes on, since nobody could place anything in a time that repeats.
     """
     dates = [block[1][_DATE:-1] for block in segments]
-    first = next(index for index, date in enumerate(dates) if date)
+    first = index = next(index for index, block in enumerate(segments) if block[1])
     last = -1
     starts: list[Micros] = []
     steps = {duration: timedelta(microseconds=duration) for duration in set(durations)}
     expected = datetime.min.replace(tzinfo=UTC)  # by then most dates are what was expected
     try:
         at = max(0, markers.instant(dates[first]) - sum(durations[:first]))
-        for date, duration in zip(dates, durations, strict=True):
+        for index, date in enumerate(dates):
+            duration = durations[index]
             if date and (when := datetime.fromisoformat(date)) != expected:
                 expected = when
                 if (told := markers.instant(date)) > last:
@@ -143,7 +146,6 @@ def _dated(segments: Sequence[_Block], durations: Sequence[int]) -> list[Micros]
             at += duration
             expected += steps[duration]
     except (ValueError, OverflowError):
-        index = len(starts) if starts else first
         line = _line_of(segments, index) + segments[index][0].count("\n")
         shown = lines.shown(dates[index])
         what = f"EXT-X-PROGRAM-DATE-TIME is a date as 2026-05-04T03:02:01.000Z, not {shown}"

@@ -19,15 +19,6 @@ _NUMBER = re.compile(r"\s*([0-9]{1,9})(?:\.([0-9]*))?\s*")
 _RANGE = re.compile(r"\s*([0-9]{1,18})(?:@([0-9]{1,18}))?\s*")
 
 
-def seconds(text: str) -> int:
-    """Microseconds of an EXTINF."""
-    duration = markers.micros(text)
-    if duration is None:
-        what = "a duration in seconds, from 0 to a day"
-        raise LineError(f"EXTINF has {what}, not {lines.shown(text)}")
-    return duration
-
-
 def _number(tag: str, text: str) -> int:
     if not (found := _WHOLE_NUMBER.fullmatch(text)):
         raise LineError(f"{tag} is a whole number, not {lines.shown(text)}")
@@ -156,7 +147,11 @@ def _keep(reader: Reader, line: str, _: str = "") -> None:
 def _extinf(reader: Reader, line: str, value: str) -> None:
     if reader.duration is not None:
         raise LineError("the EXTINF before this one has no address behind it")
-    reader.duration = seconds(value.partition(",")[0])
+    text = value.partition(",")[0]
+    reader.duration = markers.micros(text)
+    if reader.duration is None:
+        what = "a duration in seconds, from 0 to a day"
+        raise LineError(f"EXTINF has {what}, not {lines.shown(text)}")
     _keep(reader, line)
 
 
