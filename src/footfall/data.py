@@ -41,6 +41,7 @@ class DataDirectory:
         self.lake = self.path / "lake"
         self.project = self.path / "project"
         self.metrics = self.path / "metrics"
+        self.creatives = self.path / "creatives"
         self.secret_file = self.path / "secret"
         self.control = self.path / "control.sock"
 

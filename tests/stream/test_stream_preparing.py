@@ -16,6 +16,8 @@ from pathlib import Path
 import pytest
 from stream_films import FFMPEG, FFPROBE, Web, film
 
+from footfall.app.preparing import prepare_creatives
+from footfall.data import DataDirectory
 from footfall.settings import Service, Streams
 from footfall.stream import multivariant, playlist, preparing, source_files
 from footfall.stream.contract import Rendition
@@ -374,6 +376,42 @@ def test_it_follows_the_queue_until_it_is_told_to_stop(store, web):
     asyncio.run(run())
     assert store.is_ready(several[0].key)
     assert store.failure(several[1].key)
+
+
+def test_the_workers_job_begins_with_the_first_service(web, tmp_path, monkeypatch):
+    monkeypatch.setattr("footfall.app.preparing.LOOK_SECONDS", 0.05)
+    data = DataDirectory.create(tmp_path / "data")
+    store = Store(data.creatives)
+    one = job(f"{web.url}/mute.mp4")
+    store.queue(one)
+    services = {}
+
+    async def run():
+        stop = asyncio.Event()
+        job = asyncio.create_task(prepare_creatives(data, lambda: services, Streams(), stop))
+        await asyncio.sleep(0.2)
+        assert store.jobs() == [one]
+        services["tv"] = SERVICE
+        async with asyncio.timeout(30):
+            while not store.is_ready(one.key):
+                await asyncio.sleep(0.05)
+        stop.set()
+        await asyncio.wait_for(job, 5)
+
+    asyncio.run(run())
+
+
+def test_the_workers_job_ends_where_there_is_no_service(tmp_path):
+    async def run():
+        stop = asyncio.Event()
+        data = DataDirectory.create(tmp_path / "data")
+        job = asyncio.create_task(prepare_creatives(data, dict, Streams(), stop))
+        await asyncio.sleep(0.01)
+        stop.set()
+        await asyncio.wait_for(job, 1)
+        assert not data.creatives.exists()
+
+    asyncio.run(run())
 
 
 def test_what_was_being_made_at_a_stop_is_made_by_the_next(store, web):
