@@ -9,6 +9,7 @@
 ``media``    the questions about media sessions; ``media_api`` and ``media_pages`` answer as the two
              above do, the pages in ``media_words``
 ``profiles`` likewise of profiles, with ``profile_api`` and ``profile_pages``
+``ads``      likewise of ad breaks, with ``ads_api`` and ``ads_pages``
 ``site``     all of it as one application
 ``server``   the application on its port, inside the worker
 

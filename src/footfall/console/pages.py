@@ -54,6 +54,7 @@ NAVIGATION = (
     ("events", "Events", f"{ROOT}/events"),
     ("profiles", "Profiles", f"{ROOT}/profiles"),
     ("media", "Media", f"{ROOT}/media"),
+    ("ads", "Ads", f"{ROOT}/ads"),
     ("rejects", "Rejects", f"{ROOT}/rejects"),
     ("sql", "SQL", f"{ROOT}/sql"),
 )

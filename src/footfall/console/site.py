@@ -13,6 +13,9 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
+from footfall.console.ads import Ads
+from footfall.console.ads_api import AdsApi
+from footfall.console.ads_pages import AdsPages
 from footfall.console.answers import Answers
 from footfall.console.api import Api, refusal, told
 from footfall.console.auth import API, ROOT, STATIC, Gate, Refused
@@ -61,7 +64,7 @@ def console_site(
 ) -> ASGIApp:
     """The application; `port` is the one that it is served on."""
     pages, api, media = Pages(answers), Api(answers), Media(answers)
-    profiles = Profiles(answers)
+    profiles, ads = Profiles(answers), Ads(answers)
     shown = _Shown(pages)
     site = Starlette(
         routes=[
@@ -69,9 +72,11 @@ def console_site(
             *pages.routes(),
             *MediaPages(media, pages).routes(),
             *ProfilePages(profiles, pages).routes(),
+            *AdsPages(ads, pages).routes(),
             *api.routes(),
             *MediaApi(media).routes(),
             *ProfileApi(profiles).routes(),
+            *AdsApi(ads).routes(),
             *slots.routes(),
             Mount(STATIC.rstrip("/"), StaticFiles(directory=FILES)),
         ],
