@@ -14,7 +14,6 @@ ask anybody, and it imports nothing of ours.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
@@ -26,6 +25,7 @@ from footfall.demo.media import ROOT
 from footfall.demo.pages import Pages
 
 SERVICES = ("demo-vod", "demo-live", "demo-channel")
+"""Those of dev mode, whose origins and ad servers are here."""
 
 
 def routes(services: Sequence[str] = SERVICES, console: str | None = None) -> list[BaseRoute]:
@@ -54,40 +54,3 @@ def routes(services: Sequence[str] = SERVICES, console: str | None = None) -> li
             ],
         )
     ]
-
-
-def services(base: str, source: str = "dev") -> tuple[dict[str, Any], ...]:
-    """The `[[service]]` tables of dev mode, which the player page offers.
-
-    `base` is where the tracking port answers, ``http://127.0.0.1:8080``.
-    """
-    demo = f"{base}{ROOT}"
-    told = "key=$arg_key"
-    common = {"source": source, "private_addresses": True}
-    spot = f"{demo}/ads/vast?duration=$AD_BREAK_DURATION_MS&{told}"
-    return (
-        {
-            "id": "demo-vod",
-            "kind": "vod",
-            "origin": f"{demo}/origin/vod/",
-            "ad_server": f"{demo}/ads/vmap?{told}",
-            **common,
-        },
-        {
-            "id": "demo-live",
-            "kind": "live",
-            "origin": f"{demo}/origin/live/",
-            "ad_server": f"{spot}&break=live",
-            "preroll_ad_server": f"{demo}/ads/vast?ads=lantern&{told}&break=preroll",
-            "slate": f"{demo}/origin/slate/master.m3u8",
-            **common,
-        },
-        {
-            "id": "demo-channel",
-            "kind": "channel",
-            "assets": (f"{demo}/origin/vod/master.m3u8", f"{demo}/origin/slate/master.m3u8"),
-            "ad_server": f"{spot}&break=channel",
-            "slate": f"{demo}/origin/slate/master.m3u8",
-            **common,
-        },
-    )

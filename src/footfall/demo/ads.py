@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -67,7 +68,13 @@ class AdServer:
         if fault := await _fault(asked):
             return fault
         base = _base(request)
-        about = Asked(base, asked.get("key", ""), asked.get("break", ""), "vanish" in asked)
+        about = Asked(
+            base,
+            key=asked.get("key", ""),
+            break_id=asked.get("break", ""),
+            call=secrets.token_hex(4),
+            vanish="vanish" in asked,
+        )
         level = _number(asked.get("wrap")) or 0
         if "loop" in asked:
             return _xml(wrapper(about, 1, str(request.url)))
@@ -91,7 +98,7 @@ class AdServer:
             return fault
         base = _base(request)
         handed_on = {name: asked[name] for name in HANDED_ON if name in asked}
-        return _xml(vmap(base, asked.get("key", ""), handed_on))
+        return _xml(vmap(base, asked.get("key", ""), secrets.token_hex(4), handed_on))
 
     async def beacon(self, request: Request) -> Response:
         said = request.url.query

@@ -1,6 +1,6 @@
 """What the demo's ad server says: VAST 4.2 and VMAP 1.0.1, each beacon with all that names it.
 
-Beacons lead to ``/demo/ads/beacon?event=…&ad=…&sequence=…&break=…&key=…&level=0``.
+Beacons lead to ``/demo/ads/beacon?event=…&ad=…&sequence=…&level=0&break=…&key=…&call=…``.
 """
 
 from __future__ import annotations
@@ -83,11 +83,13 @@ class Asked:
     """Where the demo is: ``http://127.0.0.1:8080/demo``."""
     key: str = ""
     break_id: str = ""
+    call: str = ""
+    """Of this answer alone, so that the beacons of two breaks with the same ads differ."""
     vanish: bool = False
     """The creatives are named but not there."""
 
     def beacon(self, event: str, **more: str | int) -> str:
-        said = {"event": event, **more, "break": self.break_id, "key": self.key}
+        said = {"event": event, **more, "break": self.break_id, "key": self.key, "call": self.call}
         return f"{self.base}/ads/beacon?{urlencode(said)}"
 
 
@@ -161,12 +163,12 @@ def wrapper(asked: Asked, level: int, then: str) -> str:
     )
 
 
-def vmap(base: str, key: str, more: Mapping[str, str]) -> str:
+def vmap(base: str, key: str, call: str, more: Mapping[str, str]) -> str:
     """Breaks before, in the middle and after; `more` goes on to the ad server of each."""
     breaks = []
     for name, (offset, ads) in BREAKS.items():
         tag = {"ads": ads, "break": name, "key": key, **more}
-        asked = Asked(base, key, name)
+        asked = Asked(base, key, name, call)
         breaks.append(
             {
                 "id": name,

@@ -111,8 +111,11 @@ def _dates(one: MediaPlaylist) -> Iterator[Fault]:
                 yield Fault("date-after-discontinuity", f"segment {now.number} has none")
             continue
         apart = now.date_us - before.end_us
-        if apart < -NEAR_US:
-            yield Fault("date-order", f"segment {now.number} starts {-apart / 1e6:.3f} s too early")
+        early = f"segment {now.number} starts {-apart / 1e6:.3f} s before the last one ends"
+        if now.date_us < before.at_us:
+            yield Fault("date-order", early)
+        elif apart < -NEAR_US:
+            yield Fault("date-overlap", early)
         elif apart > NEAR_US and not now.discontinuity:
             yield Fault("date-drift", f"segment {now.number} starts {apart / 1e6:.3f} s late")
 

@@ -52,7 +52,8 @@ RULES: Mapping[str, Rule] = {
         "error", "Send EXT-X-DISCONTINUITY where another initialization section begins."
     ),
     "date-after-discontinuity": Rule("warning", "Send a date after each EXT-X-DISCONTINUITY."),
-    "date-order": Rule("error", "Let dates rise: no segment starts before the last one ends."),
+    "date-order": Rule("error", "Let dates rise from segment to segment."),
+    "date-overlap": Rule("warning", "Start no segment before the last one ends, by their dates."),
     "date-drift": Rule("warning", "Without a discontinuity a date is the last one plus EXTINF."),
     "window": Rule("warning", "List at least three target durations of a live stream."),
     "daterange": Rule("error", "Mend the EXT-X-DATERANGE: RFC 8216, 4.3.2.7."),
