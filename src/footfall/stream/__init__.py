@@ -13,4 +13,5 @@
 ``channel``      a loop of assets as a live playlist; `schedule` and `slots` what comes between;
                  `channels` gives both where others give an origin's playlists
 ``endpoint``     the HTTP surface under ``/stream``
+``checking``     `footfall stream check`: any service, judged from outside
 """
