@@ -13,6 +13,7 @@ import time
 from fractions import Fraction
 from pathlib import Path
 
+import msgspec
 import pytest
 from stream_films import FFMPEG, FFPROBE, Web, film
 
@@ -227,6 +228,32 @@ def test_another_shape_is_framed_not_stretched(store, web):
     prepare(store, one)
     high = Made(store, one).of("video")[0]
     assert (high.width, high.height) == (640, 360)
+
+
+def test_content_of_which_nothing_is_known(store, web, tmp_path):
+    film(tmp_path / "odd.mp4", 1, size="322x242", rate="50")
+    web.files["/odd.mp4"] = (tmp_path / "odd.mp4").read_bytes()
+    content = Content((Rendition(uri="https://x.test/only.m3u8", kind="video"),), "ts", 6, 6)
+    one = job(f"{web.url}/odd.mp4", content)
+    prepare(store, one)
+    made = Made(store, one)
+    (only,) = made.of("video")
+    assert (only.width, only.height, only.frame_rate) == (322, 242, 50.0)
+    assert fits(content, content_of(made.multivariant, made.first()), 6) is None
+
+
+def test_other_codecs_are_made_where_the_content_has_them(store, web):
+    picture = video(180, 400_000, muxed=False)
+    picture = msgspec.structs.replace(picture, codecs="hvc1.1.6.L60.B0,ac-3")
+    sound = Rendition(uri="https://x.test/a.m3u8", kind="audio", codecs="ac-3")
+    content = Content((picture, sound), "fmp4", 4, 4)
+    one = job(f"{web.url}/four.mp4", content)
+    prepare(store, one)
+    made = Made(store, one)
+    assert fits(content, content_of(made.multivariant, made.first()), 4) is None
+    assert made.of("video")[0].codecs == "hvc1.1.6.L60.B0,ac-3"
+    (stream,) = made.probed(made.of("audio")[0], "-show_entries", "stream=codec_name")["streams"]
+    assert stream["codec_name"] == "ac3"
 
 
 @pytest.mark.parametrize("kind", ["ts", "fmp4"])

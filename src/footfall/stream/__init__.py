@@ -4,7 +4,9 @@
 ``playlist``     HLS media playlists: read once, cut and joined as text; `multivariant` likewise
 ``markers``      SCTE-35 in HLS in all its forms (`scte35` decodes the payload)
 ``vast`` ``vmap``  what an ad server says; `adserver` asks it and follows wrappers
-``creatives``    an ad's own playlists, matched to the content's; `preparing` makes them by ffmpeg
+``creatives``    an ad's own playlists; `ladder` matches their renditions to the content's
+``preparing``    makes what does not fit, by ffmpeg (`source_files`, `encoding`, `leash`);
+                 `prepared` is the folder of what is wanted and ready
 ``splice``       pure: a list and the pods of a session become the session's list
 ``contexts``     what the journal's state holds of sessions and services
 ``deciding``     one ad decision per break and session, over all processes
