@@ -24,6 +24,7 @@ BENCHMARKS: dict[str, tuple[list[str], list[str]]] = {
     "adobe": ([], ["--seconds", "2", "--rounds", "1"]),
     "fold": ([], ["--quick"]),
     "tracking": ([], ["--quick"]),
+    "playlist": ([], ["--quick"]),
 }
 
 

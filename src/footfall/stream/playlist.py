@@ -61,8 +61,9 @@ def parse(text: str, url: str, imported: Mapping[str, str] = lines.NONE) -> Medi
                 if duration is not None:
                     known[tags] = duration
             if duration is not None:
-                chunks.append(f"{before}{date}{after}{address}\n")
-                plain.append(f"{tags}{address}\n")
+                chunk = f"{before}{date}{after}{address}\n"
+                chunks.append(chunk)
+                plain.append(f"{tags}{address}\n" if date else chunk)
             else:
                 duration = reader.segment(len(chunks), f"{before}{date}{after}", address)
                 chunks.append(f"{lines.kept(reader.lines)}{address}\n")
@@ -70,7 +71,8 @@ def parse(text: str, url: str, imported: Mapping[str, str] = lines.NONE) -> Medi
             durations.append(duration)
         reader.rest(len(segments), "".join(map("".join, blocks[len(segments) :])))
     except LineError as error:
-        raise lines.wrong(_line_of(segments, len(chunks)) + reader.line, str(error)) from None
+        line = _first_lines(segments)[len(chunks)] + reader.line
+        raise lines.wrong(line, str(error)) from None
     return _made(reader, segments, chunks=chunks, plain=plain, durations=durations)
 
 
@@ -108,16 +110,22 @@ def _made(
         maps=maps,
         dateranges=reader.dateranges,
         cues=cues,
-        problems=[
-            str(lines.wrong(_line_of(segments, tag.index) + tag.line, what))
-            for tag, what in problems
-        ],
+        problems=_told(problems, segments),
     )
 
 
-def _line_of(segments: Sequence[_Block], index: int) -> int:
-    """The number of a segment's first line; only asked for where something is wrong."""
-    return 1 + sum("".join(block).count("\n") + 1 for block in segments[:index])
+def _first_lines(segments: Sequence[_Block]) -> list[int]:
+    """The number of each segment's first line; only asked for where something is wrong."""
+    counts = ("".join(block).count("\n") + 1 for block in segments)
+    return list(accumulate(counts, initial=1))
+
+
+def _told(problems: Sequence[markers.Problem], segments: Sequence[_Block]) -> list[str]:
+    """Problems of markers as sentences, each with its line."""
+    if not problems:
+        return []
+    first = _first_lines(segments)
+    return [str(lines.wrong(first[tag.index] + tag.line, what)) for tag, what in problems]
 
 
 def _dated(segments: Sequence[_Block], durations: Sequence[int]) -> list[Micros]:
@@ -146,7 +154,7 @@ def _dated(segments: Sequence[_Block], durations: Sequence[int]) -> list[Micros]
             at += duration
             expected += steps[duration]
     except (ValueError, OverflowError):
-        line = _line_of(segments, index) + segments[index][0].count("\n")
+        line = _first_lines(segments)[index] + segments[index][0].count("\n")
         shown = lines.shown(dates[index])
         what = f"EXT-X-PROGRAM-DATE-TIME is a date as 2026-05-04T03:02:01.000Z, not {shown}"
         raise lines.wrong(line, what) from None
