@@ -122,7 +122,6 @@ class World:
 def viewer(**headers) -> Viewer:
     values = macros.Values(
         session="s", service="tv", headers=headers or {"user-agent": "TV/1"}, address="192.0.2.7",
-        position=macros.MIDROLL,
     )  # fmt: skip
     return Viewer(events.Sender(source="site", service="tv", session_id="s"), values)
 

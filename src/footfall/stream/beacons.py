@@ -28,7 +28,7 @@ from footfall.errors import JournalUnavailable
 from footfall.journal.contract import Outcome, Unit
 from footfall.model import Event, Micros
 from footfall.settings import Service
-from footfall.stream import contexts, events, macros, owed
+from footfall.stream import contexts, events, macros, owed, tracking
 from footfall.stream.ad_tokens import AdSegment
 from footfall.stream.contract import Ad, Context, Placed
 from footfall.stream.events import Place, Said, Sender
@@ -96,6 +96,8 @@ class _Asked(msgspec.Struct, frozen=True, gc=False):
     place: Place
     placed: Placed
     ad: Ad
+    position: int
+    """BREAKPOSITION."""
     owes: Sequence[Owed]
 
 
@@ -199,6 +201,7 @@ class Beacons:
                     place,
                     pod.ads[segment.ad],
                     details.ads[segment.ad],
+                    tracking.position(pod),
                     owed.owed(pod, details, segment),
                 )
         return None
@@ -276,7 +279,7 @@ class Beacons:
     async def _call(self, asked: _Asked, one: Owed) -> BeaconOutcome:
         values = asked.request.viewer.values
         playing = macros.Playing(
-            position=values.position,
+            position=asked.position,
             sequence=asked.ad.sequence,
             asset=asked.placed.creative,
             ad_us=one.offset_ms * 1000,

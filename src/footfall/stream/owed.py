@@ -22,10 +22,7 @@ from footfall.stream import contexts
 from footfall.stream.ad_tokens import AdSegment
 from footfall.stream.contract import SLATE, Beacon, Details, Pod
 from footfall.stream.events import Place, placed_ms
-from footfall.stream.tracking_ads import AT_START, QUARTERS, offset_ms
-
-FIRED_BY_SERVER = AT_START | frozenset(QUARTERS) | {"complete", "progress"}
-"""Types, in small letters. The others are of what a viewer does, which no server sees."""
+from footfall.stream.tracking_ads import QUARTERS, offset_ms
 
 
 class Owed(msgspec.Struct, frozen=True, gc=False):
@@ -76,12 +73,12 @@ def owed(pod: Pod, details: Details, asked: AdSegment) -> tuple[Owed, ...]:
     number = len(details.beacons) + sum(len(ad.beacons) for ad in details.ads[: asked.ad])
     found = []
     for each, one in enumerate(details.ads[asked.ad].beacons, number):
-        at = offset_ms(one, duration) if one.type.lower() in FIRED_BY_SERVER else None
+        at, quarters = offset_ms(one, duration), QUARTERS.get(one.type.lower())
         if at is None or at > duration:
-            continue
-        if one.type.lower() in AT_START:
+            continue  # of what a viewer does, which no server sees; or of what never comes
+        if quarters == 0:
             due = first
-        elif one.type.lower() == "complete":
+        elif quarters == 4:
             due = last
         else:
             # A rendition may be a little shorter than the ad: its last segment has the rest.

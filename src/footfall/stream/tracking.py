@@ -102,7 +102,7 @@ class Tracking:
             shown = [
                 (
                     pod.start_us,
-                    self._pod(pod, None, _Way(told_by_server, _position(pod, content_us))),
+                    self._pod(pod, None, _Way(told_by_server, position(pod, content_us))),
                 )
                 for pod in pods
             ]
@@ -135,8 +135,7 @@ class Tracking:
                 # Ads that would begin after an early return are never played.
                 end, edge = min(end, back.end_us), min(edge, back.end_us)
             if pod.start_us < window.edge_us and _stays(pod.id, end, window):
-                marked = pod.id.startswith("slot:")
-                way = _Way(told_by_server, macros.MIDROLL if marked else macros.PREROLL)
+                way = _Way(told_by_server, position(pod))
                 shown.append((pod.start_us, self._pod(pod, edge, way)))
         for name, one in ends.items():
             end = one.end_us if one.end_us is not None else one.start_us + (one.duration_us or 0)
@@ -206,9 +205,9 @@ def _filling(way: _Way, *, asset: str = "", sequence: int = 0) -> tracking_ads.U
     return lambda url: macros.client(url, playing)
 
 
-def _position(pod: Pod, content_us: int | None) -> int:
-    """Of a break of a VOD, as BREAKPOSITION has it."""
-    if pod.at_us <= 0:
+def position(pod: Pod, content_us: int | None = None) -> int:
+    """Where a break stands, as BREAKPOSITION has it. `content_us`: of a VOD, how long it is."""
+    if pod.id == "preroll" or pod.at_us <= 0:
         return macros.PREROLL
     if content_us is not None and pod.at_us >= content_us:
         return macros.POSTROLL

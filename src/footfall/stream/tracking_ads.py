@@ -7,6 +7,7 @@ pods is `tracking`'s matter.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 from footfall.stream.contract import (
@@ -23,19 +24,24 @@ from footfall.stream.events import milliseconds, placed_ms
 Said = dict[str, Any]
 Url = Callable[[str], str]
 """Fills the macros of an address that are not the client's to fill."""
-QUARTERS = {"firstquartile": 1, "midpoint": 2, "thirdquartile": 3}
-AT_START = frozenset({"impression", "creativeview", "start"})
+QUARTERS = {
+    "impression": 0,
+    "creativeview": 0,
+    "start": 0,
+    "firstquartile": 1,
+    "midpoint": 2,
+    "thirdquartile": 3,
+    "complete": 4,
+}
+"""Types that playing alone brings, in small letters, and after how many quarters of the ad."""
 
 
 def offset_ms(beacon: Beacon, duration_ms: int) -> int | None:
     """When an ad of this real length owes a call; None: at no time that playing alone brings."""
     kind = beacon.type.lower()
-    if kind in AT_START:
-        return 0
-    if kind in QUARTERS:
-        return (duration_ms * QUARTERS[kind] + 2) // 4
-    if kind == "complete":
-        return duration_ms
+    quarters = QUARTERS.get(kind)
+    if quarters is not None:
+        return (duration_ms * quarters + 2) // 4
     if kind != "progress":
         return None
     if beacon.offset_percent is not None:
@@ -122,9 +128,7 @@ def _events(beacons: Iterable[Beacon], start: int, duration: int, url: Url) -> l
     return found
 
 
-def _time(event: Said) -> int:
-    at: int = event["time_ms"]
-    return at
+_time = itemgetter("time_ms")
 
 
 def break_events(beacons: Iterable[Beacon], start: int, end: int, url: Url) -> list[Said]:
