@@ -27,6 +27,8 @@ are out of reach.
 - An event can be queried within two seconds of its acknowledgement.
 - The tables of media sessions hold open sessions too, as of now (`state = 'open'`); a closed row
   never changes.
+- `ad_breaks` and `ads` are made of the events of stream services (protocol `broadpeak`). What an ad's
+  client reports itself nobody tells us: its counts are NULL, not 0.
 - Values in `properties` and `context` are reached with `->>`: `properties ->> '$.product.id'`.
   Put it in parentheses beside other operators; it binds weakly.
 - Retention deletes whole days: with `retention_days = 30` a row goes at the end of the day, in
@@ -69,6 +71,15 @@ FROM (SELECT viewer_id, unnest(active_minutes) AS span FROM media_sessions
       WHERE ended_at >= now() - INTERVAL 1 HOUR),
      unnest(generate_series(span[1], span[2])) AS minutes(minute)
 GROUP BY ALL ORDER BY minute;
+
+-- How ad breaks were filled and ads watched, by service and day
+SELECT service, decided_at::DATE AS day, count(*) AS breaks,
+       sum(filled_ms) / sum(planned_ms) AS fill_rate, median(latency_ms) AS latency_ms
+FROM ad_breaks WHERE planned_ms > 0 GROUP BY ALL ORDER BY day DESC, service;
+
+SELECT ad_id, any_value(title) AS title, sum(impressions) AS impressions,
+       sum(completes) / sum(impressions) AS completion
+FROM ads WHERE tracking = 'server' GROUP BY ALL ORDER BY impressions DESC;
 
 -- How often people came back, of those that were seen this week
 SELECT least(visits, 10) AS visits, count(*) AS profiles
