@@ -11,7 +11,6 @@ import sys
 import threading
 import time
 from pathlib import Path
-from urllib.parse import urlencode
 
 import pytest
 import uvicorn
@@ -22,6 +21,7 @@ sys.path.insert(0, str(HERE.parent / "processes"))
 
 from driving import CHROMEDRIVER, CHROMIUM, Browser  # noqa: E402 - found by the line before
 from running import eventually  # noqa: E402
+from watching_streams import PER_SEGMENT, PICTURES_PER_S, Player, runs  # noqa: E402
 
 from footfall import demo  # noqa: E402
 from footfall.demo.media import ASSETS, SEGMENT_US  # noqa: E402
@@ -34,29 +34,6 @@ if None in {CHROMIUM, CHROMEDRIVER} or sys.platform != "linux":
         "chromium-driver); the demo's player was not tried",
         allow_module_level=True,
     )
-
-PICTURES_PER_S = 12.5
-PER_SEGMENT = round(PICTURES_PER_S * SEGMENT_US / 1e6)
-WITNESS = """
-const video = document.getElementById("video"), canvas = document.createElement("canvas");
-canvas.width = 320; canvas.height = 180;
-const pen = canvas.getContext("2d", {willReadFrequently: true}), seen = window.seen = [];
-function read() {
-  pen.drawImage(video, 0, 0, 320, 180);
-  const row = pen.getImageData(0, 9, 320, 1).data;
-  const bit = (k) => (row[(k * 20 + 10) * 4] > 127 ? 1 : 0);
-  let asset = 0, number = 0;
-  for (let k = 0; k < 4; k++) asset |= bit(k) << k;
-  for (let k = 0; k < 11; k++) number |= bit(k + 4) << k;
-  return [asset, number];
-}
-const look = (_, {mediaTime}) => {
-  seen.push([performance.now(), mediaTime, ...read()]);
-  video.requestVideoFrameCallback(look);
-};
-video.requestVideoFrameCallback(look);
-"""
-"""Notes of every picture that is shown: when, its media time, its asset and its number."""
 
 
 @pytest.fixture(scope="module")
@@ -80,53 +57,14 @@ def browser(tmp_path):
     browser.close()
 
 
-class Player:
-    """The page, playing."""
-
-    def __init__(self, browser, base, **parameters):
-        self.browser = browser
-        browser.open(f"{base}/demo/?{urlencode(parameters)}")
-        browser.run(WITNESS)
-
-    def seen(self):
-        """Pictures so far, as (asset, number), each once."""
-        pictures = self.browser.run("return seen")
-        return [tuple(picture[2:]) for picture in pictures]
-
-    def log(self, kind):
-        return self.browser.run(f"return demo.log.filter((line) => line.kind === '{kind}')")
-
-    def run_for(self, seconds):
-        """Let it play; fails where for 2 s no picture comes."""
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            time.sleep(0.5)
-            since = self.browser.run("return performance.now() - (seen.at(-1)?.[0] ?? 0)")
-            assert since < 2000, self.browser.run("return demo.log")
-
-    def ended(self, seconds):
-        eventually(lambda: self.browser.run("return video.ended"), "it plays to its end", seconds)
-
-
-def runs(pictures):
-    """Pictures in a row of one asset with rising numbers: [(asset, first, last)]."""
-    found = []
-    for asset, number in pictures:
-        if found and found[-1][0] == asset and number >= found[-1][2]:
-            found[-1] = (asset, found[-1][1], number)
-        else:
-            found.append((asset, number, number))
-    return found
-
-
 def test_the_original_plays_from_its_start_to_its_end(origin, browser):
     page = Player(browser, origin, url="/demo/origin/vod/master.m3u8", rate=8)
     page.ended(30)
     main = ASSETS["main"]
-    ((asset, first, last),) = runs(page.seen())
-    assert asset == main.number
-    assert first < 4 * PICTURES_PER_S, "the witness came late"
-    assert last >= main.segments * PER_SEGMENT - 8
+    (shown,) = runs(page.seen())
+    assert shown.asset == main.number
+    assert shown.first.number < 4 * PICTURES_PER_S, "the witness came late"
+    assert shown.last.number >= main.segments * PER_SEGMENT - 8
     assert page.log("fault") == []
     assert "plain stream" in browser.run("return document.getElementById('session').textContent")
 
@@ -143,12 +81,12 @@ def test_the_live_stream_plays_over_its_own_start(origin, browser):
     seen = page.seen()
     # Media of 40 s, through the discontinuity where the programme begins anew.
     before, after = runs(seen)
-    assert {before[0], after[0]} == {ASSETS["main"].number}
-    assert before[2] >= ASSETS["main"].segments * PER_SEGMENT - 4
-    assert after[1] < 4
-    assert (before[2] - before[1] + after[2] - after[1]) / PICTURES_PER_S > 30
-    gaps = [b[1] - a[1] for a, b in itertools.pairwise(seen) if a[0] == b[0]]
-    assert max(gaps) < PICTURES_PER_S
+    assert {before.asset, after.asset} == {ASSETS["main"].number}
+    assert before.last.number >= ASSETS["main"].segments * PER_SEGMENT - 4
+    assert after.first.number < 4
+    assert after.last.media_s - before.first.media_s > 30
+    gaps = [later.media_s - earlier.media_s for earlier, later in itertools.pairwise(seen)]
+    assert 0 < max(gaps) < 1
 
 
 TRACKING = """
