@@ -15,6 +15,7 @@ import structlog
 from footfall.app.child import Process, background, on_signals
 from footfall.app.erasing import ended, keys
 from footfall.app.importing import ProfileImporter
+from footfall.app.preparing import prepare_creatives
 from footfall.collect.protocols.adobe.settings import Adobe
 from footfall.console.server import serve_console
 from footfall.console.slots_api import SlotsApi
@@ -42,7 +43,8 @@ from footfall.project.media import VERSION
 from footfall.project.media_session import Limits
 from footfall.project.runner import MediaRunner
 from footfall.service import LocalService
-from footfall.settings import Media, Settings
+from footfall.settings import Media, Service, Settings
+from footfall.stream.services import resolved
 from footfall.stream.slots import Slots
 from footfall.supervisor import JOURNAL_FAILED
 
@@ -74,6 +76,10 @@ async def worker(process: Process) -> int:
             read = process.settings()
             service.sources, service.services = read.sources, read.services
 
+        def services() -> Mapping[str, Service]:
+            base = process.addresses["collector"]
+            return {one.id: resolved(one, base) for one in service.services}
+
         def console() -> Awaitable[None]:
             listening = socket.socket(fileno=process.socket_fd())
             slots = SlotsApi(Slots(journal, system_clock), lambda: service.services)
@@ -94,6 +100,7 @@ async def worker(process: Process) -> int:
             lambda: media.follow(stop),
             lambda: maintenance.follow(stop),
             lambda: service.people.go_on(stop),
+            lambda: prepare_creatives(process.data, services, settings.server.streams, stop),
             console,
         )
         async with (
