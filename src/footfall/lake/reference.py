@@ -27,8 +27,8 @@ are out of reach.
 - An event can be queried within two seconds of its acknowledgement.
 - The tables of media sessions hold open sessions too, as of now (`state = 'open'`); a closed row
   never changes.
-- `ad_breaks` and `ads` are made of the events of stream services (protocol `broadpeak`). What an ad's
-  client reports itself nobody tells us: its counts are NULL, not 0.
+- `ad_breaks` and `ads` are made of the events of stream services (protocol `broadpeak`). What
+  clients report themselves nobody tells us: the counts are NULL then, not 0.
 - Values in `properties` and `context` are reached with `->>`: `properties ->> '$.product.id'`.
   Put it in parentheses beside other operators; it binds weakly.
 - Retention deletes whole days: with `retention_days = 30` a row goes at the end of the day, in
