@@ -35,8 +35,8 @@ https://cdn.test/1080/index.m3u8
 def test_renditions_in_the_order_of_the_file():
     found = multivariant.parse(DEMUXED, URL)
     assert found.renditions == [
-        Rendition("https://origin.test/show/en.m3u8", "audio", group="aac", name="English", language="en", default=True),
-        Rendition("https://origin.test/de.m3u8", "audio", group="aac", name="Deutsch", language="de"),
+        Rendition("https://origin.test/show/en.m3u8", "audio", codecs="mp4a.40.2", group="aac", name="English", language="en", default=True),
+        Rendition("https://origin.test/de.m3u8", "audio", codecs="mp4a.40.2", group="aac", name="Deutsch", language="de"),
         Rendition("https://origin.test/show/s.m3u8", "subtitles", group="subs", name="English, full", language="en"),
         Rendition("https://origin.test/show/720/index.m3u8", "video", muxed=False, bandwidth=2_000_000, width=1280, height=720, frame_rate=29.97, codecs="avc1.64001f,mp4a.40.2"),
         Rendition("https://cdn.test/1080/index.m3u8", "video", muxed=False, bandwidth=5_000_000, width=1920, height=1080, codecs="avc1.640028,mp4a.40.2"),
@@ -166,3 +166,19 @@ def test_variables_that_multiply_are_refused_before_they_fill_the_memory():
 )
 def test_which_kind_of_playlist_it_is(text, is_one):
     assert multivariant.is_multivariant(text) is is_one
+
+
+def test_sound_of_its_own_is_coded_as_the_variants_say_that_use_it():
+    text = """#EXTM3U
+#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="stereo",NAME="en",URI="stereo.m3u8"
+#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="surround",NAME="en",URI="surround.m3u8"
+#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="unused",NAME="en",URI="unused.m3u8"
+#EXT-X-STREAM-INF:BANDWIDTH=1,CODECS="avc1.42c01e, mp4a.40.2",AUDIO="stereo"
+a.m3u8
+#EXT-X-STREAM-INF:BANDWIDTH=2,CODECS="ec-3,avc1.42c01e",AUDIO="surround"
+b.m3u8
+"""
+    found = multivariant.parse(text, "https://origin.example/m.m3u8")
+    assert [one.codecs for one in found.renditions if one.kind == "audio"] == [
+        "mp4a.40.2", "ec-3", "",
+    ]  # fmt: skip

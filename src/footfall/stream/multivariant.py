@@ -78,6 +78,8 @@ class _Reader:
         """By audio group: it has a member without an address, that is, in the variant itself."""
         self._sounds: dict[str, str] = {}
         """The audio group of each variant, by address."""
+        self._codecs: dict[str, str] = {}
+        """By audio group: how its sound is coded, as a variant that uses it says."""
         self._variant: tuple[int, Mapping[str, str]] | None = None
         """The line of an EXT-X-STREAM-INF that waits for its address, and what it says."""
 
@@ -132,6 +134,7 @@ class _Reader:
         codecs = said.get("CODECS", "")
         sound = said.get("AUDIO", "")
         self._sounds.setdefault(address, sound)
+        self._codecs.setdefault(sound, _sound(codecs))
         kind = "audio" if not height and _only_sound(codecs) else "video"
         bandwidth = int(_decimal(said.get("BANDWIDTH", ""))) if kind == "video" else 0
         self._renditions.setdefault(
@@ -169,16 +172,28 @@ class _Reader:
         self._renditions.setdefault(address, rendition)
 
     def _with_sound(self, one: Rendition) -> Rendition:
-        """A variant is muxed unless all sound of its group stands in playlists of its own."""
+        """A variant is muxed unless all sound of its group is in playlists of its own. Those are
+        coded as the variants say that use them.
+        """
+        if one.kind == "audio" and one.group:
+            return msgspec.structs.replace(one, codecs=self._codecs.get(one.group, ""))
         group = self._sounds.get(one.uri, "")
         if one.kind != "video" or self._own_sound.get(group, True):
             return one
         return msgspec.structs.replace(one, muxed=False)
 
 
+def _named(codecs: str) -> list[str]:
+    return [codec.strip() for codec in codecs.split(",") if codec.strip()]
+
+
 def _only_sound(codecs: str) -> bool:
-    named = [codec.strip().lower() for codec in codecs.split(",") if codec.strip()]
-    return bool(named) and all(codec.startswith(_SOUNDS) for codec in named)
+    named = _named(codecs)
+    return bool(named) and all(codec.lower().startswith(_SOUNDS) for codec in named)
+
+
+def _sound(codecs: str) -> str:
+    return ",".join(one for one in _named(codecs) if one.lower().startswith(_SOUNDS))
 
 
 def _size(text: str) -> tuple[int, int]:
