@@ -354,8 +354,12 @@ class Mark(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Discontinuity sequence of the segment before it: its own tag, if any, not counted."""
     after_us: Micros = 0
     """Half a segment before its start."""
-    own: bool = False
-    """The segment has an EXT-X-DISCONTINUITY itself."""
+    tag_us: Micros | None = None
+    """Its start, where it has an EXT-X-DISCONTINUITY itself."""
+
+    @property
+    def own(self) -> bool:
+        return self.tag_us is not None
 
 
 class Shift(msgspec.Struct, frozen=True, array_like=True, gc=False):
