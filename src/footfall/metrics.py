@@ -73,6 +73,15 @@ MEDIA_STRAYS = Counter(
     "Media events that came after their session's rows were final.",
     registry=None,
 )
+STREAM_REQUESTS = Counter(
+    "footfall_stream_requests", "Requests under /stream answered.", ["status"], registry=None
+)
+STREAM_DECISIONS = Counter(
+    "footfall_stream_decisions", "Ad decisions of streams.", ["outcome"], registry=None
+)
+STREAM_ERROR_CALLS = Counter(
+    "footfall_stream_error_calls", "VAST error addresses called.", ["outcome"], registry=None
+)
 DAMAGE = Counter("footfall_journal_damage", "Unreadable stretches of the journal.", registry=None)
 
 

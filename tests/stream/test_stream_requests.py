@@ -9,7 +9,7 @@ import pytest
 
 from footfall.settings import Service
 from footfall.stream import problems, requests
-from footfall.stream.requests import Answer, Call, Fixed, Segment
+from footfall.stream.requests import Answer, Call, File, Fixed, Segment
 
 VOD = Service(
     id="films",
@@ -21,7 +21,13 @@ VOD = Service(
 SIDE = Service(
     id="side", source="site", kind="live", origin="https://o.example.com/l", tracking="server"
 )
-CHANNEL = Service(id="ch", source="site", kind="channel", assets=("https://o.example.com/a.m3u8",))
+CHANNEL = Service(
+    id="ch",
+    source="site",
+    kind="channel",
+    assets=("https://o.example.com/a.m3u8",),
+    origin="http://channel.invalid/ch/",
+)
 SERVICES = {one.id: one for one in (VOD, SIDE, CHANNEL)}
 SESSION = "0123abcd-2f1c6d2e-0000-4000-8000-000000000000"
 IDS = f"bpkio_sessionid={SESSION}&bpkio_serviceid=films"
@@ -208,8 +214,9 @@ def test_a_rendition_on_a_host_that_may_not_be_asked_stays_where_it_is():
     assert requests.playlist_address(call, elsewhere, "x.m3u8") == elsewhere
 
 
-def test_a_channel_has_paths_and_no_origin():
-    assert read(f"/stream/ch/live.m3u8?bpkio_sessionid={SESSION}").url == ""
+def test_a_channel_has_paths_as_if_it_had_an_origin():
+    url = read(f"/stream/ch/master.m3u8?bpkio_sessionid={SESSION}").url
+    assert url == "http://channel.invalid/ch/master.m3u8"
     assert read("/stream/ch/live.m3u8").status == 307
 
 
@@ -247,3 +254,10 @@ def test_what_is_the_same_for_everybody():
 def test_segments_of_ads_are_ours_only_where_the_server_tracks():
     assert read("/stream/side/ad/abc.1") == Segment(SIDE, "abc.1")
     assert isinstance(read(f"/stream/films/ad/x.m3u8?{IDS}"), Call)
+
+
+def test_files_of_prepared_creatives_are_known_by_their_keys():
+    key = "0123456789abcdef" * 2
+    assert read(f"/stream/films/creative/{key}/v0-1.ts") == File(key, "v0-1.ts")
+    assert isinstance(read(f"/stream/films/creative/x.m3u8?{IDS}"), Call)
+    assert isinstance(read(f"/stream/films/creative/{key}/a/x.m3u8?{IDS}"), Call)

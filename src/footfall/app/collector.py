@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import structlog
+from starlette.routing import BaseRoute
 
 from footfall.app.child import Process, background, on_signals
+from footfall.app.streams import Streams
 from footfall.collect import protocols
 from footfall.collect.agents import parser
 from footfall.collect.connection import sweep
@@ -53,6 +56,16 @@ async def collector(process: Process) -> int:
     sources = _sources(settings, key_sets, secret)
     endpoint = Endpoint(installed, sources, intake, limits, tally)
     proxies = Proxies(server.trusted_proxies, server.forwarded_header)
+    streams = Streams(
+        data=process.data,
+        base=process.addresses["collector"],
+        journal=journal,
+        intake=intake,
+        proxies=proxies,
+        enricher=enricher,
+        tally=tally,
+    )
+    streams.load(settings)
     slow = SlowLane(
         settings=settings,
         protocols=installed,
@@ -60,6 +73,8 @@ async def collector(process: Process) -> int:
         proxies=proxies,
         metrics_directory=process.data.metrics,
         flush_metrics=tally.flush,
+        streams=streams,
+        routes=_demo(process.addresses) if settings.dev else (),
     )
     uvicorn = collector_server(
         slow.app(), fast_lane(endpoint, limits, proxies, RandomIds()), server
@@ -71,8 +86,10 @@ async def collector(process: Process) -> int:
         uvicorn.should_exit = True
 
     def reload() -> None:
-        endpoint.sources = _sources(process.settings(), key_sets, secret)
-        log.info("reloaded", sources=len(endpoint.sources.all))
+        read = process.settings()
+        endpoint.sources = _sources(read, key_sets, secret)
+        streams.load(read)
+        log.info("reloaded", sources=len(endpoint.sources.all), services=len(read.services))
 
     async def flush() -> None:
         while True:
@@ -90,6 +107,7 @@ async def collector(process: Process) -> int:
         on_signals(stop, reload)
         process.ready()
         await uvicorn.serve(sockets=[adopt(process.socket_fd())])
+        await streams.close()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(intake.drained(), limits.shutdown_seconds)
     tally.flush()
@@ -101,6 +119,13 @@ def _sources(settings: Settings, key_sets: KeySets, secret: bytes) -> Sources:
     key_sets.watch(locations(settings.sources))
     limits = settings.server.limits
     return Sources(settings.sources, limits=limits, key_sets=key_sets, secret=secret)
+
+
+def _demo(addresses: Mapping[str, str]) -> Sequence[BaseRoute]:
+    """What dev mode serves besides: an origin, an ad server and a player for its streams."""
+    from footfall import demo  # noqa: PLC0415 - only there
+
+    return demo.routes(console=addresses.get("worker"))
 
 
 def _countries(path: str | None) -> Any:

@@ -1,19 +1,21 @@
 """Everything on the tracking port that is not tracking: health, metrics, and a page for people.
 
-Plain Starlette, behind `fastlane`, which keeps the tracking paths for itself.
+Plain Starlette, behind `fastlane`, which keeps the tracking paths for itself. Streams stand beside
+it and are called before Starlette looks at anything: they are asked very often.
 """
 
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from footfall import __version__, metrics
 from footfall.collect.contract import Protocol
@@ -21,6 +23,7 @@ from footfall.collect.proxies import Proxies
 from footfall.journal.contract import Journal
 from footfall.settings import Settings
 
+STREAMS = "/stream/"
 PASTE_VAIX = """\
 curl -i {base}/api/tracker/events \\
   -H 'Authorization: Bearer dev-key' -H 'x-vaix-client-id: demo' \\
@@ -45,27 +48,42 @@ class SlowLane:
         proxies: Proxies,
         metrics_directory: Path,
         flush_metrics: Callable[[], None],
+        streams: ASGIApp | None = None,
+        routes: Sequence[BaseRoute] = (),
     ) -> None:
+        """`streams` is everything under `STREAMS`; `routes` are further ones of Starlette."""
         self._settings = settings
         self._protocols = tuple(protocols)
         self._journal = journal
         self._proxies = proxies
         self._metrics_directory = metrics_directory
         self._flush_metrics = flush_metrics
+        self._streams = streams
+        self._routes = tuple(routes)
         self._metrics_from = tuple(
             ip_network(network, strict=False) for network in settings.server.metrics_from
         )
 
-    def app(self) -> Starlette:
-        return Starlette(
+    def app(self) -> ASGIApp:
+        pages = Starlette(
             routes=[
                 Route("/", self.welcome),
                 Route("/healthz", self.healthz),
                 Route("/readyz", self.readyz),
                 Route("/metrics", self.metrics),
+                *self._routes,
             ],
             exception_handlers={404: self.not_found},
         )
+        streams = self._streams
+        if streams is None:
+            return pages
+
+        async def either(scope: Scope, receive: Receive, send: Send) -> None:
+            path: str = scope.get("path", "")
+            await (streams if path.startswith(STREAMS) else pages)(scope, receive, send)
+
+        return either
 
     async def healthz(self, _request: Request) -> Response:
         """The process is up."""

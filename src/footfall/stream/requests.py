@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import secrets
+import string
 from collections.abc import Callable, Collection, Iterable, Mapping
 from urllib.parse import quote, unquote, unquote_plus
 from uuid import uuid4
@@ -19,7 +20,13 @@ import msgspec
 from footfall.settings import Service
 from footfall.stream import problems
 from footfall.stream.problems import Problem
-from footfall.stream.services import FOREIGN, HostRefused, origin_of, path_of
+from footfall.stream.services import (
+    FOREIGN,
+    HostRefused,
+    folder_of_channel,
+    origin_of,
+    path_of,
+)
 
 PREFIX = "/stream/"
 METHODS = "GET, HEAD, OPTIONS"
@@ -29,6 +36,8 @@ SUBTITLES = "empty.webvtt"
 """Below `PREFIX`: what stands in for subtitles while ads play."""
 AD = "ad/"
 """Below a service with server-side tracking: segments of ads."""
+CREATIVE = re.compile(r"creative/([0-9a-f]{32})/([^/]+)\Z")
+"""Below a service: files of prepared creatives (`creatives`, `prepared`)."""
 WORKFLOWS = frozenset({"1.0", "2.0"})
 _OURS = frozenset({"bk-ml", "response"})
 """Beside everything that begins with `bpkio_`: no ad server hears of these parameters."""
@@ -41,6 +50,7 @@ NO_STORE = (b"cache-control", b"no-store")
 CACHED = (b"cache-control", b"public, max-age=86400")
 
 _SESSION = re.compile(r"[A-Za-z0-9._-]{1,128}\Z")
+_NOT_IN_HEADERS = re.compile(r"[^!-~]")
 _MANIFESTS = frozenset({"m3u8", "m3u", "mpd"})
 _SAFE_IN_VALUE = "-._~/:@!$'()*,;"
 """What a parameter's value may hold as it is; `&`, `+`, `#`, `%`, `?` and `=` not."""
@@ -63,7 +73,7 @@ class Call(msgspec.Struct, frozen=True, gc=False):
     path: str
     """Below the service, as it was encoded."""
     url: str
-    """The address at the origin. Of a channel, which has none: nothing."""
+    """The address at the origin."""
     session_id: str
     workflow: str = ""
     """`bk-ml`; nothing: the playlist is asked for, not its tracking."""
@@ -89,6 +99,13 @@ class Segment(msgspec.Struct, frozen=True, gc=False):
     token: str
 
 
+class File(msgspec.Struct, frozen=True, gc=False):
+    """A call of a file of a prepared creative."""
+
+    key: str
+    name: str
+
+
 class Fixed(msgspec.Struct, frozen=True, gc=False):
     """A call of what is the same for everybody: `SCHEMA` or `SUBTITLES`."""
 
@@ -104,7 +121,9 @@ class Requests:
         self._new_session = new_session
         self._origins: dict[tuple[str, str], str | Problem] = {}
 
-    def read(self, method: str, raw_path: str, query: str) -> Call | Segment | Fixed | Answer:
+    def read(
+        self, method: str, raw_path: str, query: str
+    ) -> Call | Segment | File | Fixed | Answer:
         """What a request asks for; an `Answer` where that is settled at once.
 
         `raw_path` begins with `PREFIX` and is as it was encoded; `query` without question mark.
@@ -122,6 +141,8 @@ class Requests:
             return refusal(problems.SERVICE_UNKNOWN)
         if service.tracking == "server" and path.startswith(AD):
             return Segment(service, path[len(AD) :])
+        if found := CREATIVE.match(path):
+            return File(found[1], found[2])
         return self._call(service, path, query)
 
     def _call(self, service: Service, path: str, query: str) -> Call | Answer:
@@ -146,7 +167,7 @@ class Requests:
         if isinstance(parent, Problem):
             return refusal(parent)
         if not is_manifest(path):
-            return _beside(path, url, query)
+            return _beside(service, path, url, query)
         session_id = ours.get("bpkio_sessionid")
         if session_id is None:
             return _opening(service, path, query, self._new_session())
@@ -155,7 +176,7 @@ class Requests:
         return Call(
             service,
             path,
-            asked_with(f"{url}?{own}" if own and url else url, handed_on),
+            asked_with(f"{url}?{own}" if own else url, handed_on),
             session_id,
             ours.get("bk-ml", ""),
             tuple(parameters),
@@ -176,9 +197,7 @@ class Requests:
 
 
 def address_of(service: Service, path: str) -> str | Problem:
-    """The absolute address that a path below a service stands for; of a channel, nothing."""
-    if service.kind == "channel" and not path.startswith(FOREIGN):
-        return "" if path else problems.PATH_UNKNOWN
+    """The absolute address that a path below a service stands for."""
     try:
         return origin_of(service, path)
     except HostRefused:
@@ -271,7 +290,9 @@ def refusal(problem: Problem) -> Answer:
 
 def redirect(status: int, location: str) -> Answer:
     """An empty answer that names where to go on."""
-    return Answer(status, (*HEADERS, NO_STORE, (b"location", location.encode("latin-1"))))
+    if _NOT_IN_HEADERS.search(location):
+        location = quote(location, safe=string.punctuation)
+    return Answer(status, (*HEADERS, NO_STORE, (b"location", location.encode("ascii"))))
 
 
 def new_session_id() -> str:
@@ -301,12 +322,12 @@ def _opening(service: Service, path: str, query: str, session_id: str) -> Answer
     return redirect(status, f"{PREFIX}{service.id}/{path}?{'&'.join([ids, *kept])}")
 
 
-def _beside(path: str, url: str, query: str) -> Answer:
+def _beside(service: Service, path: str, url: str, query: str) -> Answer:
     """What a DASH manifest, which passes unchanged, names beside itself: at the origin.
 
     Never elsewhere: nobody is to be led to a stranger's host by an address of ours.
     """
-    if path.startswith(FOREIGN) or not url:
+    if path.startswith(FOREIGN) or folder_of_channel(service) is not None:
         return refusal(problems.PATH_UNKNOWN)
     return redirect(307, f"{url}?{query}" if query else url)
 

@@ -55,7 +55,8 @@ class Session:
         self.key = contexts.session_key(service.id, session_id)
         self.context = context
         self.stored = True
-        """False: the journal took nothing; it is good for one answer."""
+        """False: the journal took nothing as it began. This process then decides nothing for it:
+        some of its playlists have been served without ads."""
         self.served_us: Micros = 0
         """Live: up to where this process has listed the stream to it; 0: nothing so far."""
         self.skipped: set[str] = set()
@@ -97,7 +98,7 @@ class Sessions:
         self._jobs: set[asyncio.Task[None]] = set()
 
     async def get(self, service: Service, session_id: str) -> Session | None:
-        """The session, if there is one now."""
+        """The session, if there is one now; none where the journal cannot be read."""
         key = contexts.session_key(service.id, session_id)
         known = self._known.get(key)
         if known is not None and contexts.ends_at(known.context) > self._clock():
@@ -105,7 +106,10 @@ class Sessions:
             self._known.move_to_end(key)
             return known
         self._known.pop(key, None)
-        context = contexts.read((await self._journal.get([key])).get(key))
+        try:
+            context = contexts.read((await self._journal.get([key])).get(key))
+        except JournalUnavailable:
+            return None
         return None if context is None else self._keep(service, session_id, context)
 
     async def open(
@@ -119,11 +123,14 @@ class Sessions:
     ) -> tuple[Session, frozenset[str]]:
         """The session, begun where there is none, brought up to the wish, and kept alive.
 
-        With it, ids of the pods of the wish that are the caller's to decide. Where the journal
-        takes nothing the session is not `stored`, and nobody's to decide.
+        With it, ids of the pods of the wish that are the caller's to decide: none where the
+        journal takes nothing.
         """
         session = await self.get(service, session_id)
         if session is not None:
+            if not session.stored:
+                session.context = _without_claims(wish).applied(session.context)
+                return session, frozenset()
             if wish.contradicts(session.context):
                 return session, frozenset()
             if wish.fulfilled(session.context):
@@ -135,10 +142,11 @@ class Sessions:
             unit = contexts.opened(Life(key, now, life_us), wish, began)
             outcome = await self.commit(service, unit)
         except JournalUnavailable:
-            context = session.context if session is not None else Context(now)
-            unstored = Session(service, session_id, _without_claims(wish).applied(context))
-            unstored.stored = False
-            return unstored, frozenset()
+            if session is None:
+                context = Context(now, renewed_at=now, life_us=contexts.SHORTEST_LIFE_US)
+                session = self._keep(service, session_id, _without_claims(wish).applied(context))
+                session.stored = False
+            return session, frozenset()
         opened = outcome.reply
         assert isinstance(opened, Opened)
         return self._keep(service, session_id, opened.context), opened.taken
@@ -162,6 +170,16 @@ class Sessions:
         assert isinstance(settled, Settled)
         session.adopt(settled.context)
         return settled.done
+
+    async def with_pod(self, service: Service, session_id: str, pod: str) -> Context | None:
+        """The context of a session, with a pod that another process may have decided."""
+        session = await self.get(service, session_id)
+        if session is None:
+            return None
+        known = session.pod(pod)
+        if known is None or not known.decided:
+            await self.reread(session)
+        return session.context
 
     async def reread(self, session: Session) -> None:
         """Take what other processes have changed."""

@@ -1,0 +1,61 @@
+"""The clock of a live origin that dates nothing: when its segments began, by the server's. Pure.
+
+The first list that anybody sees is taken to end now. From then on segments are known by their
+media sequence numbers, whichever process sees them; of two renditions, segments of one number
+began together. Dates are not written into lists for it: the origin has none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from footfall.model import Micros
+from footfall.stream.contexts import Clock
+from footfall.stream.contract import Cue, MediaList
+
+OWN_TIMES_UNTIL: Micros = 1_000_000_000_000_000
+"""Times below are of a list that begins with 0, those above are dates (2001 and later)."""
+
+
+def anchored(media: MediaList, known: Clock, key: str, now: Micros) -> MediaList:
+    """A list of a rendition by the stream's clock, as far as that is known."""
+    base = _base(media, known, key, now)
+    return msgspec.structs.replace(
+        media,
+        starts=[base + start for start in media.starts],
+        cues=[_moved(cue, base) for cue in media.cues],
+    )
+
+
+def advanced(media: MediaList, known: Clock, key: str, now: Micros) -> Clock:
+    """The clock with a segment of this list, where the one that is known of it leaves soon."""
+    found = known.get(key)
+    if found is not None and len(media) // 2 <= found[0] - media.sequence < len(media):
+        return known
+    base = _base(media, known, key, now)
+    last = max(0, len(media) - 1)
+    return {**known, key: (media.sequence + last, base + media.starts[last])}
+
+
+def _base(media: MediaList, known: Clock, key: str, now: Micros) -> Micros:
+    """What is to be added to the list's own times, which begin with 0."""
+    own = [known[key]] if key in known else []
+    for sequence, at in (*own, *known.values()):
+        index = sequence - media.sequence
+        if 0 <= index < len(media):
+            return at - media.starts[index]
+    return now - media.starts[-1]
+
+
+def _moved(cue: Cue, base: Micros) -> Cue:
+    if cue.at_us >= OWN_TIMES_UNTIL:
+        return cue
+    return msgspec.structs.replace(cue, at_us=cue.at_us + base)
+
+
+def joining(starts: Sequence[Micros], target_s: int) -> Micros:
+    """Where a player joins: the last boundary that is three target durations before the edge."""
+    point = starts[-1] - 3 * target_s * 1_000_000
+    return next((start for start in reversed(starts[:-1]) if start <= point), starts[0])

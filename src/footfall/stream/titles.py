@@ -1,0 +1,360 @@
+"""What is behind the playlists of a call, shared by all sessions of a process.
+
+Of each playlist: its list, which rendition it is, what content it belongs to. Of a live stream
+besides: its breaks, where moments cut its renditions, and the texts that were made already. This is
+worked out once for each version of a list.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Sequence
+
+import msgspec
+
+from footfall.errors import JournalUnavailable
+from footfall.model import Micros
+from footfall.settings import Service
+from footfall.stream import breaks, clock, contexts, ladder, splice
+from footfall.stream.channels import Playlists
+from footfall.stream.contexts import Clock
+from footfall.stream.contract import (
+    Break,
+    Context,
+    FetchError,
+    Mark,
+    MediaList,
+    Multivariant,
+    Pod,
+    Rendition,
+)
+from footfall.stream.ladder import Content
+from footfall.stream.lines import PlaylistError
+from footfall.stream.requests import Call, asked_with
+from footfall.stream.services import CHANNELS
+from footfall.stream.sessions import Sessions
+
+KEPT = 2000
+"""Live streams, and renditions of each, that a process keeps."""
+TEXTS_KEPT = 256
+"""Texts of one version of one list."""
+FORGET_US = contexts.KEPT_US
+
+
+class Body:
+    """An answer's body, compressed when that is first asked for."""
+
+    __slots__ = ("_zipped", "folded", "plain")
+
+    def __init__(self, plain: bytes, folded: Callable[[Context], Context] | None = None) -> None:
+        self.plain = plain
+        self.folded = folded
+        """Live: takes pods out of its sessions' contexts that are gone for good."""
+        self._zipped: bytes | None = None
+
+    def zipped(self) -> bytes:
+        """By gzip, the fastest way: it costs more than making the text does."""
+        if self._zipped is None:
+            squeezer = zlib.compressobj(1, zlib.DEFLATED, zlib.MAX_WBITS | 16)
+            self._zipped = squeezer.compress(self.plain) + squeezer.flush()
+        return self._zipped
+
+
+class Named(msgspec.Struct, frozen=True):
+    """A media playlist as its multivariant names it."""
+
+    multivariant: Multivariant | None
+    """None: there is none, or nobody said which."""
+    rendition: Rendition
+    reference: Rendition
+    """The rendition whose segments count: where it is cut, and how long it is."""
+
+
+class Film(msgspec.Struct, frozen=True):
+    """One rendition of a VOD."""
+
+    media: MediaList
+    reference: MediaList
+    rendition: Rendition
+    content: Content
+
+
+class View(msgspec.Struct, frozen=True):
+    """One version of one rendition of a live stream."""
+
+    raw: MediaList
+    raw_reference: MediaList
+    media: MediaList
+    """By the stream's clock."""
+    reference: MediaList
+    """Likewise."""
+    key: str
+    rendition: Rendition
+    content: Content
+    breaks: tuple[Break, ...]
+    known_us: Micros | None
+    """See `splice.live`."""
+    slots: tuple[Pod, ...]
+    """Of a channel: what plays instead of its loop, the same for every session."""
+    stream: LiveStream
+    texts: dict[Hashable, Body]
+
+
+class LiveStream:
+    """What a process knows of one live stream."""
+
+    def __init__(self, service: Service, key: str) -> None:
+        self.service = service
+        self.key = key
+        self.breaks: tuple[Break, ...] = ()
+        self.marks: dict[str, tuple[Mark, ...]] = {}
+        """By rendition's key."""
+        self.edge_us: Micros = 0
+        """Up to where any of its lists went; never goes back."""
+        self.latest: View | None = None
+        """The last that was had: what a tracking call is told by when the origin fails."""
+        self.views: OrderedDict[str, View] = OrderedDict()
+        """By address."""
+        self.marked: set[str] = set()
+        """Renditions whose lists have markers of their own."""
+        self.lock = asyncio.Lock()
+
+    def unseen_from(self) -> Micros:
+        """A boundary of the reference rendition that no list has shown yet, with some room."""
+        view = self.latest
+        assert view is not None
+        media = view.reference
+        last = media.durations[-1] or 1_000_000
+        steps = -(-media.target_s * 1_000_000 // last)
+        return media.starts[-1] + max(1, steps) * last
+
+
+class Titles:
+    """All of them."""
+
+    def __init__(self, playlists: Playlists, sessions: Sessions, now: Callable[[], Micros]) -> None:
+        self._playlists = playlists
+        self._sessions = sessions
+        self._now = now
+        self._streams: OrderedDict[tuple[str, str], LiveStream] = OrderedDict()
+
+    async def film(self, call: Call) -> Film:
+        """The VOD that a media playlist is of. Raises `FetchError` and `PlaylistError`."""
+        named, media = await self._named(call, live=False)
+        reference = await self._reference(call, named, media, live=False)
+        content = ladder.content_of(named.multivariant, reference)
+        return Film(media, reference, named.rendition, content)
+
+    async def live(self, call: Call) -> View:
+        """The live list as it is now. Raises `FetchError` and `PlaylistError`."""
+        named, media = await self._named(call, live=True)
+        reference = await self._reference(call, named, media, live=True)
+        if not len(reference) or not len(media):
+            raise PlaylistError("It has no segments.")
+        stream = self.stream(call)
+        stream.service = call.service
+        view = stream.views.get(call.url)
+        if view is None or not _is_current(view, media, reference):
+            async with stream.lock:
+                view = stream.views.get(call.url)
+                if view is None or not _is_current(view, media, reference):
+                    view = await self._look(stream, call.url, named, media, reference)
+        return view
+
+    def stream(self, call: Call) -> LiveStream:
+        """The stream that a playlist is of, as far as it is known."""
+        key = splice.key(call.multivariant_url or call.url)
+        found = self._streams.get((call.service.id, key))
+        if found is None:
+            found = self._streams[call.service.id, key] = LiveStream(call.service, key)
+            while len(self._streams) > KEPT:
+                self._streams.popitem(last=False)
+        return found
+
+    async def mark(self, view: View, wanted: tuple[Mark, ...]) -> None:
+        """Store where moments cut a rendition, before a list relies on it."""
+        stream = view.stream
+        key = contexts.marks_key(stream.service.id, view.key)
+        unit = contexts.shared_marks(key, self._now(), wanted)
+        try:
+            marks: tuple[Mark, ...] = (await self._sessions.commit(stream.service, unit)).reply  # type: ignore[assignment]
+        except JournalUnavailable:
+            # What is needed follows from the list: another process comes to the same.
+            marks = tuple(sorted((*stream.marks.get(view.key, ()), *wanted), key=_at_us))
+        stream.marks[view.key] = marks
+
+    # Inside
+
+    async def _named(self, call: Call, *, live: bool) -> tuple[Named, MediaList]:
+        """What a call's address names; of a multivariant playlist, its reference rendition."""
+        service = call.service
+        if call.multivariant_url:
+            parent = await self._parent(call, live=live)
+            if parent is not None:
+                media = await self._playlists.media(
+                    service, call.url, live=live, variables=parent.variables
+                )
+                return _named(parent, call.url), media
+        found = await self._playlists.playlist(service, call.url, live=live)
+        if isinstance(found, MediaList):
+            alone = Rendition(call.url, ladder.VIDEO)
+            return Named(None, alone, alone), found
+        first = ladder.reference(found.renditions) or next(iter(found.renditions), None)
+        if first is None:
+            raise PlaylistError("It names no media playlist.")
+        named = Named(found, first, first)
+        return named, await self._list(call, named, first, live=live)
+
+    async def _parent(self, call: Call, *, live: bool) -> Multivariant | None:
+        try:
+            return await self._playlists.multivariant(
+                call.service, call.multivariant_url, live=live
+            )
+        except (FetchError, PlaylistError):
+            return None  # the list itself may be there all the same
+
+    async def _reference(
+        self, call: Call, named: Named, media: MediaList, *, live: bool
+    ) -> MediaList:
+        if named.reference is named.rendition:
+            return media
+        return await self._list(call, named, named.reference, live=live)
+
+    async def _list(
+        self, call: Call, named: Named, rendition: Rendition, *, live: bool
+    ) -> MediaList:
+        assert named.multivariant is not None
+        return await self._playlists.media(
+            call.service,
+            asked_with(rendition.uri, call.handed_on),
+            live=live,
+            variables=named.multivariant.variables,
+        )
+
+    async def _look(
+        self, stream: LiveStream, url: str, named: Named, raw: MediaList, raw_reference: MediaList
+    ) -> View:
+        """Work out one version of one rendition."""
+        key = splice.key(named.rendition.uri)
+        reference_key = splice.key(named.reference.uri)
+        states = await self._sessions.read(
+            [
+                contexts.breaks_key(stream.service.id, stream.key),
+                contexts.marks_key(stream.service.id, key),
+            ]
+        )
+        stream.marks[key] = contexts.read_marks(
+            states.get(contexts.marks_key(stream.service.id, key))
+        )
+        reference = await self._by_clock(stream, reference_key, raw_reference)
+        media = reference if raw is raw_reference else await self._by_clock(stream, key, raw)
+        known = contexts.read_breaks(states.get(contexts.breaks_key(stream.service.id, stream.key)))
+        slots: tuple[Pod, ...] = ()
+        if stream.service.kind == "channel":
+            found = await self._playlists.breaks(stream.service)
+            slots = await self._playlists.pods(stream.service)
+        else:
+            found = await self._breaks(stream, known, media, reference)
+        if found != stream.breaks:
+            stream.breaks = found
+        if media.cues:
+            stream.marked.add(key)
+        own = key == reference_key or key in stream.marked
+        view = View(
+            raw,
+            raw_reference,
+            media,
+            reference,
+            key,
+            named.rendition,
+            ladder.content_of(named.multivariant, reference),
+            stream.breaks,
+            None if own else reference.starts[-1],
+            slots,
+            stream,
+            {},
+        )
+        stream.edge_us = max(stream.edge_us, reference.starts[-1])
+        stream.latest = stream.views[url] = view
+        while len(stream.views) > KEPT:
+            stream.views.popitem(last=False)
+        return view
+
+    async def _by_clock(self, stream: LiveStream, key: str, media: MediaList) -> MediaList:
+        """A list by the stream's clock, whether its origin dates it or not."""
+        if media.dated:
+            return media
+        now = self._now()
+        name = contexts.clock_key(stream.service.id, stream.key)
+        known = contexts.read_clock((await self._sessions.read([name])).get(name))
+        if clock.advanced(media, known, key, now) is not known:
+            unit = contexts.shared_clock(
+                name, now, lambda before: clock.advanced(media, before, key, now)
+            )
+            try:
+                reply = (await self._sessions.commit(stream.service, unit)).reply
+            except JournalUnavailable:
+                reply = known
+            known = _clock(reply)
+        return clock.anchored(media, known, key, now)
+
+    async def _breaks(
+        self,
+        stream: LiveStream,
+        known: tuple[Break, ...],
+        media: MediaList,
+        reference: MediaList,
+    ) -> tuple[Break, ...]:
+        """The stream's breaks, with what these lists say, agreed on with every other process."""
+        cues = reference.cues if media is reference else (*reference.cues, *media.cues)
+        since = reference.starts[0] - FORGET_US
+
+        def merge(before: Sequence[Break]) -> tuple[Break, ...]:
+            return breaks.merged(before, cues, forget_before=since)
+
+        if merge(known) == known:
+            return known
+        name = contexts.breaks_key(stream.service.id, stream.key)
+        try:
+            unit = contexts.shared_breaks(name, self._now(), merge)
+            found: tuple[Break, ...] = (await self._sessions.commit(stream.service, unit)).reply  # type: ignore[assignment]
+        except JournalUnavailable:
+            return known  # nothing is decided now: what is new is found again
+        return found
+
+
+def _at_us(mark: Mark) -> Micros:
+    return mark.at_us
+
+
+def _clock(reply: object) -> Clock:
+    assert isinstance(reply, dict)
+    return reply
+
+
+def _is_current(view: View, media: MediaList, reference: MediaList) -> bool:
+    return (
+        _is_same(view.raw, media)
+        and _is_same(view.raw_reference, reference)
+        and view.breaks is view.stream.breaks
+    )
+
+
+def _is_same(one: MediaList, other: MediaList) -> bool:
+    """Whether two lists are one version. Those of channels are made anew each time."""
+    return one is other or (
+        one.url.startswith(CHANNELS)
+        and one.sequence == other.sequence
+        and one.starts == other.starts
+    )
+
+
+def _named(parent: Multivariant, url: str) -> Named:
+    """The rendition of an address; of one that its multivariant does not name, what can be said."""
+    key = splice.key(url)
+    alone = Rendition(url, ladder.VIDEO)
+    rendition = next((one for one in parent.renditions if splice.key(one.uri) == key), alone)
+    reference = ladder.reference(parent.renditions) or rendition
+    return Named(parent, rendition, reference)
