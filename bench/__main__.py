@@ -25,6 +25,7 @@ BENCHMARKS: dict[str, tuple[list[str], list[str]]] = {
     "fold": ([], ["--quick"]),
     "tracking": ([], ["--quick"]),
     "playlist": ([], ["--quick"]),
+    "splice": ([], ["--quick"]),
 }
 
 
