@@ -341,6 +341,56 @@ def test_an_ad_has_begun_where_every_list_will_show_it():
     assert len(splice.begun(one, back, AT + 60 * S, 2)) == 1
 
 
+def tags_after(segment_us, pods, breaks=(), tags=(), at=60):
+    """Discontinuity numbers of what plays, in a rendition of that segmenting."""
+    origin = Origin("v", segment_us, 200 * S, first=100, tags=tags)
+    lists = ads(segment_us, a=10 * S, b=6 * S, c=9_100_000)
+    content = origin.window(EPOCH + at * S, 80)
+    rows = read(made(content, pods, breaks, lists, target_s=2).text).rows
+    return [(row.uri.split("/")[2], row.tags) for row in rows if row.tagged], rows[-1].tags
+
+
+SEGMENTS = (500_000, S, 1_920_000, 2 * S)
+
+
+def test_a_discontinuity_right_after_a_return_counts_in_every_rendition():
+    """Whether a rendition's segments are long or short: some would come back after it."""
+    one = pod("slot:x", AT, [("c", 9_100_000)])
+    found = {repr(tags_after(length, [one], tags=(30 * S,))) for length in SEGMENTS}
+    assert len(found) == 1
+    assert tags_after(2 * S, [one], tags=(30 * S,))[1] == 3
+
+
+def test_content_is_back_at_the_breaks_end_if_ads_are_over_a_moment_before():
+    one = taken((("c", 9_100_000),))
+    for length in SEGMENTS:
+        assert tags_after(length, [one], [break_of()], tags=(30 * S,))[1] == 2
+    origin = Origin("v", 500_000, 200 * S, first=100)
+    rows = read(made(origin.window(EPOCH + 34 * S, 8), [one], [break_of()]).text).rows
+    assert rows[0].at_us == AT + 10 * S
+
+
+def test_between_two_pods_that_are_apart_every_rendition_has_content():
+    apart = [taken(), pod("slot:y", AT + 11 * S, [("b", 6 * S)])]
+    found = {repr(tags_after(length, apart)) for length in SEGMENTS}
+    assert len(found) == 1
+    assert tags_after(2 * S, apart)[1] == 4
+
+
+def test_an_ad_that_is_longer_here_than_announced_leaves_no_hole(origin):
+    pods = [taken((("a", 10 * S), ("b", 6 * S)))]
+    spliced = made(seen(origin, 38, 4), pods, [], ads(a=14 * S, b=6 * S))
+    assert names(spliced) == ["a/5", "a/6", "b/0", "b/1", "b/2", "v/118"]
+    assert spliced.sequence == 115
+
+
+def test_what_has_begun_before_an_early_return_is_listed_in_every_rendition(origin):
+    """Its first segment may be longer here than the target duration by a little."""
+    lists = {"https://ads.example/a": creative("a", 9_600_000, 2_400_000, target_s=2)}
+    back = [break_of(AT + 2 * S, None)]
+    assert names(made(seen(origin, 24, 3), [taken()], back, lists)) == ["v/109", "a/0", "v/111"]
+
+
 BREAKS = [
     (100 * S, 30 * S, 130 * S),
     (300 * S, 60 * S, 340 * S),  # returns early
