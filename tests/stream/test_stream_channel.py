@@ -104,6 +104,16 @@ def test_maps_and_keys_are_said_again_at_each_asset_and_hold_at_a_windows_begin(
             assert ("j.mp4" in at[index]["maps"]) is is_clear
 
 
+@given(st.integers(0, 40_000_000))
+def test_a_list_begins_with_the_key_and_the_map_in_force(moment):
+    key = '#EXT-X-KEY:METHOD=AES-128,URI="https://k.example/1"\n'
+    mapped = asset("m", 2, 2, 2, before={0: f'{key}#EXT-X-MAP:URI="init.mp4"\n'})
+    found = window(loop("https://f.example/v.m3u8", [mapped], [6_000_000]), NOW + moment)
+    chunk = found.chunks[0]
+    assert chunk.count("#EXT-X-MAP:") == chunk.count("#EXT-X-KEY:") == 1
+    assert chunk.index("#EXT-X-KEY:") < chunk.index("#EXT-X-MAP:") < chunk.index("#EXTINF:")
+
+
 def test_nothing_to_play_is_said():
     with pytest.raises(ValueError, match="no segments"):
         loop("u", [], [])

@@ -114,6 +114,9 @@ def window(turn: Loop, now: Micros, window_us: int = WINDOW_US) -> MediaList:
     durations = [turn.durations[place] for _, place in places]
     chunks = [turn.texts[place] for _, place in places]
     marks = [index for index, (_, place) in enumerate(places) if place in tagged]
+    keys, maps = _held(turn.keys, places), _held(turn.maps, places)
+    # A list says itself what is in force at its first segment, wherever in an asset that is.
+    chunks[0] = "".join(held[0][1] for held in (keys, maps) if held) + turn.plain[places[0][1]]
     for index in {0, *marks}:
         chunks[index] = f"#EXT-X-PROGRAM-DATE-TIME:{_date(starts[index])}\n{chunks[index]}"
     for index in marks:
@@ -133,8 +136,8 @@ def window(turn: Loop, now: Micros, window_us: int = WINDOW_US) -> MediaList:
         dated=True,
         durations=durations,
         discontinuities=marks,
-        keys=_held(turn.keys, places),
-        maps=_held(turn.maps, places),
+        keys=keys,
+        maps=maps,
     )
 
 
