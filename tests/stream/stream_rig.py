@@ -305,6 +305,15 @@ def vod_text(seconds, ending=".ts", name="", target=2):
     return "\n".join([*lines, "#EXT-X-ENDLIST", ""])
 
 
+def film(*breaks, seconds=20):
+    """A world with a finished film, whose ad server answers with these breaks."""
+    world = World()
+    world.offers = [breaks]
+    for uri, name in ((VIDEO, "v"), (SOUND, "a")):
+        world.texts[uri] = vod_text(seconds, ".ts", name)
+    return world
+
+
 class Live:
     """A live origin: segments of two seconds; what is listed is what a test lets be there."""
 

@@ -7,20 +7,18 @@ import asyncio
 import pytest
 from stream_rig import (
     IMPRESSION,
-    SOUND,
     UNAVAILABLE,
-    VIDEO,
     Live,
     Rig,
     S,
     World,
     ad,
     date,
+    film,
     number,
     offer,
     segments,
     service,
-    vod_text,
 )
 
 from footfall.stream import contexts
@@ -378,14 +376,6 @@ def test_what_was_shown_while_the_journal_took_nothing_is_not_replaced():
 
 
 # VODs
-
-
-def film(*breaks, seconds=20):
-    world = World()
-    world.offers = [breaks]
-    for uri, name in ((VIDEO, "v"), (SOUND, "a")):
-        world.texts[uri] = vod_text(seconds, ".ts", name)
-    return world
 
 
 def ad_break(offset, *ads, name=""):

@@ -1,0 +1,446 @@
+"""The HTTP surface: statuses, headers, and what is answered when others fail."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+
+import jsonschema_rs
+import pytest
+from stream_rig import (
+    IMPRESSION,
+    MASTER,
+    ORIGIN,
+    TOP,
+    UNAVAILABLE,
+    VIDEO,
+    Live,
+    Rig,
+    World,
+    ad,
+    offer,
+    segments,
+    service,
+)
+from stream_rig import film as vod_world
+
+from footfall.stream import problems, requests, tracking
+from footfall.stream.ad_tokens import AdSegment
+from footfall.stream.contract import AdBreak, FetchError
+from footfall.stream.lines import PlaylistError
+
+IDS = "bpkio_sessionid=abc&bpkio_serviceid=s"
+SCHEMA = jsonschema_rs.validator_for(json.loads(tracking.schema()))
+
+
+def run(test):
+    asyncio.run(asyncio.wait_for(test(), 30))
+
+
+def vod(*ads, **more):
+    return Rig(vod_world(AdBreak("start", "pre", offer(*ads))), service("vod", **more))
+
+
+def live(**more):
+    world = World()
+    world.offers = [offer(ad("one", 4))]
+    return Rig(world, service(**more)), Live(world)
+
+
+def test_a_client_goes_from_the_service_to_its_segments():
+    rig = vod(ad("pre", 4))
+
+    async def test():
+        opening = await rig.get("/stream/s/master.m3u8?w=640")
+        assert (opening.status_code, opening.content) == (307, b"")
+        first = await rig.get(opening.headers["location"])
+        assert first.headers["content-type"] == "application/vnd.apple.mpegurl"
+        lines = first.text.splitlines()
+        sound = lines[1].split('URI="')[1].rstrip('"')
+        assert "w=640" in sound
+        video = await rig.get(lines[3])
+        assert segments(video.text)[:3] == ["pre", "pre", "v0"]
+        assert segments((await rig.get(sound)).text)[:3] == ["pre", "pre", "a0"]
+        ((_, values),) = rig.world.asked
+        assert values.parameters == (("w", "640"),)
+
+    run(test)
+    (begun,) = rig.world.events("session")
+    assert begun["properties"] == {
+        "service": "s",
+        "kind": "vod",
+        "workflow": "",
+        "path": "master.m3u8",
+    }
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize(
+    "target",
+    [
+        f"/stream/s/master.m3u8?{IDS}",
+        f"/stream/s/video.m3u8?{IDS}",
+        f"/stream/s/master.m3u8?{IDS}&bk-ml=1.0",
+        "/stream/s/master.m3u8",
+        "/stream/s/nothing.m3u8?bpkio_sessionid=abc",
+        "/stream/none/x.m3u8",
+        "/stream/schema/session-tracking.json",
+        "/stream/empty.webvtt",
+    ],
+)
+def test_what_every_answer_says(method, target):
+    rig = vod(ad("pre", 4))
+
+    async def test():
+        answer = await rig.get(target, method)
+        headers = answer.headers
+        assert headers["access-control-allow-origin"] == "*"
+        assert headers["access-control-expose-headers"] == "Location"
+        fixed = "schema" in target or "empty" in target
+        assert headers["cache-control"] == ("public, max-age=86400" if fixed else "no-store")
+        if method == "HEAD":
+            whole = await rig.get(target)
+            assert answer.content == b""
+            assert headers["content-length"] == whole.headers["content-length"]
+            assert answer.status_code == whole.status_code
+
+    run(test)
+
+
+def test_what_is_the_same_for_everybody():
+    rig = vod()
+
+    async def test():
+        schema = await rig.get("/stream/schema/session-tracking.json")
+        assert schema.headers["content-type"] == "application/schema+json"
+        assert schema.json()["required"] == ["refresh_delay_ms", "timereference_ms", "adpods"]
+        empty = await rig.get("/stream/empty.webvtt")
+        assert (empty.headers["content-type"], empty.text) == ("text/vtt", "WEBVTT\n\n")
+
+    run(test)
+
+
+def test_a_preflight_has_no_body_and_no_length():
+    rig = vod()
+
+    async def test():
+        answer = await rig.get("/stream/s/x.m3u8", "OPTIONS")
+        assert (answer.status_code, answer.content) == (204, b"")
+        assert "content-length" not in answer.headers
+        refused = await rig.get("/stream/s/x.m3u8", "DELETE")
+        assert (refused.status_code, refused.headers["allow"]) == (405, "GET, HEAD, OPTIONS")
+
+    run(test)
+
+
+@pytest.mark.parametrize(
+    ("accepts", "zipped"),
+    [("gzip, br", True), ("deflate", False), ("gzip; q=0", False), ("", False)],
+)
+def test_long_answers_are_compressed_for_who_takes_that(accepts, zipped):
+    rig = vod(*(ad(f"ad-{number}", 8) for number in range(6)))
+
+    async def test():
+        target = f"/stream/s/video.m3u8?{IDS}"
+        plain = await rig.get(target, **{"Accept-Encoding": "identity"})
+        answer = await rig.get(target, **{"Accept-Encoding": accepts})
+        assert answer.headers.get("content-encoding") == ("gzip" if zipped else None)
+        assert answer.headers["vary"] == "Accept-Encoding"
+        assert answer.text == plain.text
+        if zipped:
+            assert int(answer.headers["content-length"]) < len(plain.content)
+        short = await rig.get("/stream/s/master.m3u8?" + IDS, **{"Accept-Encoding": accepts})
+        assert "content-encoding" not in short.headers
+
+    run(test)
+
+
+def test_the_compressed_bytes_are_gzip():
+    rig = vod(*(ad(f"ad-{number}", 8) for number in range(6)))
+    sent = []
+
+    async def test():
+        scope = {
+            "type": "http",
+            "method": "GET",
+            "scheme": "http",
+            "path": "/stream/s/video.m3u8",
+            "raw_path": b"/stream/s/video.m3u8",
+            "query_string": IDS.encode(),
+            "headers": [(b"accept-encoding", b"gzip")],
+        }
+
+        async def send(message):
+            sent.append(message)
+
+        await rig.app(scope, None, send)
+
+    run(test)
+    assert gzip.decompress(sent[1]["body"]).startswith(b"#EXTM3U")
+
+
+# The two workflows
+
+
+def test_fast_start_tells_nothing_before_the_first_list_and_asks_nobody():
+    rig = vod(ad("pre", 4, IMPRESSION))
+
+    async def test():
+        target = f"/stream/s/master.m3u8?{IDS}&bk-ml=1.0"
+        await rig.get(f"/stream/s/master.m3u8?{IDS}")
+        early = await rig.get(target)
+        assert (early.status_code, early.json()["adpods"]) == (200, [])
+        assert rig.world.asked == []
+        await rig.get(f"/stream/s/video.m3u8?{IDS}")
+        told = (await rig.get(target)).json()
+        assert [one["id"] for one in told["adpods"]] == ["pre"]
+        assert SCHEMA.is_valid(told)
+
+    run(test)
+
+
+def test_metadata_first_opens_the_session_and_decides_what_the_list_then_has():
+    rig = vod(ad("pre", 4))
+
+    async def test():
+        told = (await rig.get(f"/stream/s/master.m3u8?{IDS}&bk-ml=2.0&w=1")).json()
+        assert [one["adid"] for one in told["adpods"][0]["ads"]] == ["pre"]
+        assert rig.world.asked[0][1].parameters == (("w", "1"),)
+        assert segments((await rig.get(f"/stream/s/video.m3u8?{IDS}")).text)[0] == "pre"
+        assert len(rig.world.asked) == 1
+
+    run(test)
+
+
+def test_metadata_first_of_a_live_stream():
+    rig, origin = live(preroll_ad_server="https://pre/")
+    rig.world.offers = [offer(ad("pre", 4)), offer(ad("one", 4))]
+
+    async def test():
+        target = f"/stream/s/master.m3u8?{IDS}&bk-ml=2.0"
+        told = (await rig.get(target)).json()
+        (pod,) = told["adpods"]
+        assert (pod["id"], pod["starttime_ms"]) == ("preroll", origin.at(12) // 1000)
+        assert segments((await rig.get(f"/stream/s/video.m3u8?{IDS}")).text)[:2] == ["pre", "pre"]
+        origin.cue_out(15, 4)
+        origin.go_on(1)
+        announced = (await rig.get(target)).json()["adpods"][-1]
+        assert announced["starttime_ms"] == origin.at(15) // 1000
+        await rig.get(f"/stream/s/video.m3u8?{IDS}")
+        origin.go_on(1)
+        told = (await rig.get(target)).json()
+        assert [one["id"] for one in told["adpods"]] == ["preroll", announced["id"]]
+        assert [one["adid"] for one in told["adpods"][1]["ads"]] == ["one"]
+        assert SCHEMA.is_valid(told)
+        assert len(rig.world.asked) == 2
+
+    run(test)
+
+
+@pytest.mark.parametrize("kind", ["vod", "live", "dash"])
+def test_the_workflow_is_kept_for_the_whole_session(kind):
+    rig = vod(ad("pre", 4)) if kind != "live" else live()[0]
+    path = "x.mpd" if kind == "dash" else "master.m3u8"
+
+    async def test():
+        first = await rig.get(f"/stream/s/{path}?{IDS}&bk-ml=1.0")
+        assert first.status_code == 200
+        other = await rig.get(f"/stream/s/{path}?{IDS}&bk-ml=2.0")
+        assert other.status_code == 400
+        assert other.json()["detail"] == problems.WORKFLOW_CHANGED.detail
+        again = await rig.get(f"/stream/s/{path}?{IDS}&bk-ml=1.0")
+        assert again.status_code == 200
+        elsewhere = await rig.get(f"/stream/s/{path}?bpkio_sessionid=other&bk-ml=2.0")
+        assert elsewhere.status_code == 200
+        assert len(rig.world.asked) == (kind == "vod")
+
+    run(test)
+
+
+# Faults
+
+
+@pytest.mark.parametrize(
+    ("fault", "status"),
+    [
+        (FetchError("status", "gone", 410), 410),
+        (FetchError("status", "forbidden", 403), 403),
+        (FetchError("status", "broken", 500), 502),
+        (FetchError("timeout", "2 s"), 504),
+        (FetchError("unreachable", "no route"), 502),
+        (FetchError("too_large", "17 MB"), 502),
+        (FetchError("refused", "a private address"), 404),
+        (PlaylistError("It is not UTF-8."), 502),
+        (RuntimeError("a fault of ours"), 500),
+    ],
+)
+@pytest.mark.parametrize("kind", ["vod", "live", "dash"])
+def test_a_playlist_whose_origin_fails(kind, fault, status):
+    rig = vod() if kind != "live" else live()[0]
+    uris = [VIDEO, TOP, f"{ORIGIN}x.mpd"]
+
+    async def test():
+        rig.world.texts.update(dict.fromkeys(uris, fault))
+        path = "x.mpd" if kind == "dash" else "video.m3u8"
+        answer = await rig.get(f"/stream/s/{path}?{IDS}")
+        assert answer.status_code == status
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.json()["status"] == status
+        for workflow in ("1.0", "2.0"):
+            told = await rig.get(f"/stream/s/{path}?bpkio_sessionid={workflow}&bk-ml={workflow}")
+            assert (told.status_code, told.json()["adpods"]) == (200, [])
+            assert SCHEMA.is_valid(told.json())
+
+    run(test)
+
+
+def test_a_live_poll_tells_what_is_known_while_the_origin_fails():
+    rig, origin = live()
+
+    async def test():
+        target = f"/stream/s/master.m3u8?{IDS}&bk-ml=1.0"
+        await rig.get(f"/stream/s/video.m3u8?{IDS}&bpkio_multivariant=master.m3u8")
+        origin.cue_out(15, 4)
+        origin.go_on(2)
+        await rig.get(f"/stream/s/video.m3u8?{IDS}&bpkio_multivariant=master.m3u8")
+        target = f"/stream/s/video.m3u8?{IDS}&bpkio_multivariant=master.m3u8&bk-ml=1.0"
+        known = (await rig.get(target)).json()
+        assert known["adpods"]
+        rig.world.texts[VIDEO] = FetchError("timeout", "2 s")
+        assert (await rig.get(target)).json() == known
+
+    run(test)
+
+
+def test_tracking_is_answered_while_the_journal_takes_nothing_and_forgets_nothing():
+    rig = vod(ad("pre", 4))
+
+    async def test():
+        target = f"/stream/s/master.m3u8?{IDS}&bk-ml=2.0"
+        known = await rig.get(target)
+        rig.world.journal_fault = UNAVAILABLE
+        assert (await rig.get(target)).content == known.content
+        other = await rig.get("/stream/s/master.m3u8?bpkio_sessionid=new&bk-ml=2.0")
+        assert (other.status_code, other.json()["adpods"]) == (200, [])
+
+    run(test)
+
+
+def test_without_its_multivariant_a_list_is_served_all_the_same():
+    rig = vod(ad("pre", 4))
+    rig.world.texts[TOP] = FetchError("timeout", "2 s")
+
+    async def test():
+        answer = await rig.get(f"/stream/s/video.m3u8?{IDS}&bpkio_multivariant=master.m3u8")
+        assert segments(answer.text)[:3] == ["pre", "pre", "v0"]
+
+    run(test)
+
+
+# DASH
+
+
+def test_a_dash_manifest_passes_unchanged_and_has_an_empty_session():
+    rig = vod(ad("pre", 4))
+    manifest = '<?xml version="1.0"?><MPD><BaseURL>a/</BaseURL></MPD>'
+    rig.world.texts[f"{ORIGIN}x.mpd"] = manifest
+
+    async def test():
+        opening = await rig.get("/stream/s/x.mpd?a=1")
+        assert opening.status_code == 307
+        answer = await rig.get(opening.headers["location"])
+        assert (answer.text, answer.headers["content-type"]) == (manifest, "application/dash+xml")
+        told = await rig.get(opening.headers["location"] + "&bk-ml=2.0")
+        assert told.json()["adpods"] == []
+        assert SCHEMA.is_valid(told.json())
+        segment = await rig.get("/stream/s/a/seg-1.m4s")
+        assert segment.headers["location"] == f"{ORIGIN}a/seg-1.m4s"
+        assert rig.world.asked == []
+
+    run(test)
+    assert len(rig.world.events("session")) == 1
+
+
+# Server-side tracking
+
+
+def test_segments_of_ads_are_asked_for_here_where_the_server_tracks():
+    rig = vod(ad("pre", 3, IMPRESSION), tracking="server")
+
+    async def test():
+        text = (await rig.get(f"/stream/s/video.m3u8?{IDS}")).text
+        ours = [line for line in text.splitlines() if line.startswith("/stream/s/ad/")]
+        assert len(ours) == 2
+        head = await rig.get(ours[1], "HEAD")
+        assert rig.beacons.segments == []
+        answer = await rig.get(ours[1], **{"User-Agent": "Player/1"})
+        assert answer.status_code == head.status_code == 307
+        assert answer.headers["location"] == "https://creatives.example.com/pre/video-1.ts"
+        ((segment, viewer),) = rig.beacons.segments
+        assert segment == AdSegment(
+            "abc", "pre", 0, 1, 2, 2000, 3000, "https://creatives.example.com/pre/video-1.ts"
+        )
+        assert viewer.sender.session_id == "abc"
+        assert viewer.values.agent == "Player/1"
+        told = (await rig.get(f"/stream/s/master.m3u8?{IDS}&bk-ml=1.0")).json()
+        assert told["adpods"][0]["ads"][0]["trackingevents"] == []
+        forged = await rig.get(ours[1][:-3] + "AAA")
+        assert (forged.status_code, len(rig.beacons.segments)) == (404, 1)
+
+    run(test)
+
+
+def test_lists_are_shared_by_sessions_that_have_the_same_and_not_where_the_server_tracks():
+    rig, _origin = live()
+
+    async def test():
+        texts = {
+            (await rig.get(f"/stream/s/video.m3u8?bpkio_sessionid={name}")).text for name in "abc"
+        }
+        assert len(texts) == 1
+        (stream,) = rig.app._live._titles._streams.values()
+        assert [len(view.texts) for view in stream.views.values()] == [1]
+
+    run(test)
+
+
+# Multivariant playlists
+
+
+def test_a_multivariant_playlist_names_the_sessions_own_lists():
+    rig = vod()
+
+    async def test():
+        answer = await rig.get(f"/stream/s/master.m3u8?{IDS}&a=b%26c")
+        expected = MASTER
+        for name in ("video", "sound"):
+            own = f"/stream/s/{name}.m3u8?{IDS}&bpkio_multivariant=master.m3u8&a=b%26c"
+            expected = expected.replace(f"{name}.m3u8", own)
+        assert answer.text == expected
+
+    run(test)
+
+
+def test_sessions_of_services_that_share_an_id_are_two():
+    one = service("vod")
+    two = service("vod", id="t")
+    rig = Rig(vod_world(AdBreak("start", "pre", offer(ad("pre", 4)))), one, two)
+
+    async def test():
+        for name in "st":
+            await rig.get(f"/stream/{name}/video.m3u8?bpkio_sessionid=abc")
+        assert len(rig.world.asked) == 2
+
+    run(test)
+
+
+def test_a_service_that_is_gone_after_a_reload_is_unknown():
+    rig = vod()
+
+    async def test():
+        assert (await rig.get(f"/stream/s/video.m3u8?{IDS}")).status_code == 200
+        rig.app.requests = requests.Requests({}, lambda: "x")
+        assert (await rig.get(f"/stream/s/video.m3u8?{IDS}")).status_code == 404
+
+    run(test)
