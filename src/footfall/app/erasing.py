@@ -10,10 +10,13 @@ from footfall.collect.protocols.tracardi.issued import ProfileIds
 from footfall.collect.protocols.tracardi.settings import Tracardi
 from footfall.journal.contract import Change
 from footfall.model import Erasure, Micros, media_key
-from footfall.settings import Source
+from footfall.settings import Service, Source
+from footfall.stream.contexts import session_key as stream_session_key
 
 
-def keys(sources: Sequence[Source], erasure: Erasure) -> Iterable[str]:
+def keys(
+    sources: Sequence[Source], erasure: Erasure, services: Sequence[Service] = ()
+) -> Iterable[str]:
     """Keys that are made of an id of theirs, whether there is anything under them or not.
 
     What stands under other keys and names them, the journal itself finds by the ids.
@@ -26,6 +29,9 @@ def keys(sources: Sequence[Source], erasure: Erasure) -> Iterable[str]:
             yield correlate.key(source.id, session_id)
         for group in groups:
             yield identity.session_key(group, session_id)
+        for service in services:
+            if erasure.source in {None, service.source}:
+                yield stream_session_key(service.id, session_id)
     for profile_id in erasure.profiles:
         for group in groups:
             yield identity.profile_key(group, profile_id)

@@ -190,7 +190,7 @@ def _service(  # noqa: PLR0917 - everything that was opened
         lake=lake,
         loader=loader,
         media=media,
-        keys=lambda erasure: keys(service.sources, erasure),
+        keys=lambda erasure: keys(service.sources, erasure, service.services),
         ended=lambda erasure, now: ended(service.sources, erasure, now, data.secret()),
         now=system_clock,
     )

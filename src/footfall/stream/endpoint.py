@@ -21,7 +21,7 @@ from footfall.stream.ad_tokens import Tokens
 from footfall.stream.beacons import Beacons, Viewer
 from footfall.stream.channels import Playlists
 from footfall.stream.contract import FetchError, Multivariant
-from footfall.stream.deciding import PREROLL, Client
+from footfall.stream.deciding import Client
 from footfall.stream.lines import PlaylistError
 from footfall.stream.live_calls import LiveCalls
 from footfall.stream.origin import status_of
@@ -190,7 +190,6 @@ class StreamApp:
                 service=service.id,
                 headers=client.headers,
                 address=client.address,
-                position=_position(service, segment.pod),
             )
             await self._beacons.asked(service, segment, Viewer(client.sender, values))
         return redirect(307, segment.address)
@@ -233,13 +232,6 @@ def _problem(fault: FetchError | PlaylistError) -> problems.Problem:
     if status == 504:
         return problems.ORIGIN_SLOW
     return problems.ORIGIN_FAILED if status == 502 else problems.origin_refused(status)
-
-
-def _position(service: Service, pod: str) -> int:
-    """BREAKPOSITION of a pod; 0 where only the title's decision knows."""
-    if service.kind == "vod":
-        return 0
-    return macros.PREROLL if pod == PREROLL else macros.MIDROLL
 
 
 def _read(store: Store, asked: File) -> bytes | None:

@@ -13,6 +13,7 @@ twice, report once.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from hashlib import blake2b
 
 import msgspec
 
@@ -55,7 +56,9 @@ _fired = msgspec.msgpack.Decoder(Fired)
 
 
 def fired_key(service: str, session_id: str, pod: str) -> str:
-    return f"stream/{service}/fired/{session_id}/{pod}"
+    """Without the session's id in it: who erases a session cannot know which pods it had."""
+    name = blake2b(f"{session_id}/{pod}".encode(), digest_size=16).hexdigest()
+    return f"stream/{service}/fired/{name}"
 
 
 def place(pod: Pod, ad: int) -> Place | None:
