@@ -158,9 +158,9 @@ def test_a_gzip_bomb_is_not_inflated():
 @pytest.mark.parametrize(
     ("body", "encoding", "said"),
     [
-        (gzip.compress(b"x" * 100)[:-9], "gzip", "without its end"),
+        (gzip.compress(b"x" * 100, mtime=0)[:-9], "gzip", "without its end"),
         (b"plain", "gzip", "broken gzip"),
-        (gzip.compress(b"x") + b"junk", "gzip", "broken gzip"),
+        (gzip.compress(b"x", mtime=0) + b"junk", "gzip", "broken gzip"),
         (b"x", "br", "encoding br, unasked"),
         (b"x", "gzip, gzip", "encoding gzip, gzip, unasked"),
     ],

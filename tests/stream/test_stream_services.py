@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from footfall.demo import services as demo_services
+from footfall import demo
 from footfall.settings import Server, Service, Settings, Slot, Source, load
 from footfall.settings.development import DEV_SERVICES, OWN
 from footfall.stream.services import (
@@ -58,8 +58,9 @@ def test_services_of_the_demo_get_the_servers_own_address():
     assert resolved(VOD, base) == VOD
 
 
-def test_the_demo_and_the_settings_mean_the_same_services():
-    assert tuple(Service(**table) for table in demo_services(OWN)) == DEV_SERVICES
+def test_the_demo_offers_the_services_of_dev_mode():
+    assert tuple(one.id for one in DEV_SERVICES) == demo.SERVICES
+    assert all((one.origin or one.assets[0]).startswith(OWN + "/demo/") for one in DEV_SERVICES)
 
 
 def test_when_a_slot_is():
