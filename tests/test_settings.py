@@ -30,7 +30,9 @@ from footfall.settings import (
 from footfall.settings.declared import declared
 from footfall.settings.development import DEV_KEY, DEV_KEY_SHA256, DEV_SERVICES
 from footfall.settings.lines import Lines
+from footfall.settings.rules import MACROS
 from footfall.settings.values import CHECKS
+from footfall.stream import macros
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,7 +204,11 @@ def test_settings_can_stand_in_sets():
         ),
         (
             "[[source]]\nid = 'shop'\nprotocols = []",
-            "3: source shop: protocols is empty: name at least one protocol",
+            "3: source shop: protocols is empty: name at least one protocol, or this source in a [[service]]",
+        ),
+        (
+            "[[source]]\nid = 'shop'\nprotocols = ['broadpeak']",
+            '3: source shop: protocols has "broadpeak", which no source takes: a [[service]] whose source it is does',
         ),
         (
             "[[source]]\nid = 'shop'",
@@ -352,6 +358,21 @@ TV = (
 )
 SLOT = "[[service.slot]]\nid = 'news'\nkind = 'ad-break'\nstart = '2026-11-20T18:00:00Z'\n"
 MINUTE = SLOT + "duration_seconds = 60\n"
+EVERYTHING = macros.Values(
+    session="s", service="films", address="192.0.2.1", duration_us=1, signal_id="1", upid="u"
+)
+
+
+def test_a_source_may_be_of_services_only():
+    only = VOD.replace(SHOP, "[[source]]\nid = 'shop'\nprotocols = []\n")
+    assert read(only).sources[0].protocols == ()
+
+
+def test_the_macros_of_ad_servers_are_those_that_are_filled():
+    text = VOD + f"ad_server = 'http://a.example/?{'&'.join(f'x=${name}' for name in MACROS)}'"
+    filled = macros.request(read(text).services[0].ad_server, EVERYTHING, 0)
+    assert "=&" not in filled + "&"
+    assert len(filled.split("&")) == len(MACROS)
 
 
 def test_services_and_their_slots_are_read():
@@ -436,6 +457,10 @@ def test_services_and_their_slots_are_read():
         ),
         (VOD + MINUTE, "10: service films: slot is of channel only; this service is vod"),
         (
+            VOD + "ad_server = 'http://a.example/v?d=$AD_BREAK_DURATON'",
+            '10: service films: ad_server has "$AD_BREAK_DURATON", which stands for nothing; did you mean "AD_BREAK_DURATION"?',
+        ),
+        (
             TV + SLOT,
             "10: service tv: slot news: end is missing: give it, or duration_seconds",
         ),
@@ -505,14 +530,14 @@ def test_a_slot_within_a_long_one_is_found_past_others():
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("slate", "ftp://a.example/x", 'must be addresses such as "https://www.example.com/x", not'),
-        ("slate", "//a.example/x", "must be addresses such as"),
-        ("slate", "a.example", "must be addresses such as"),
-        ("slate", "http://", "must be addresses such as"),
-        ("slate", "http://a.example:99999/", "must be addresses such as"),
-        ("slate", "http://a b/", "must be addresses such as"),
-        ("slate", "http://[::1/", "must be addresses such as"),
-        ("slate", "http://bücher.example/", "must be addresses such as"),
+        ("slate", "ftp://a.example/x", 'must be an address such as "https://www.example.com/x", not'),
+        ("slate", "//a.example/x", "must be an address such as"),
+        ("slate", "a.example", "must be an address such as"),
+        ("slate", "http://", "must be an address such as"),
+        ("slate", "http://a.example:99999/", "must be an address such as"),
+        ("slate", "http://a b/", "must be an address such as"),
+        ("slate", "http://[::1/", "must be an address such as"),
+        ("slate", "http://bücher.example/", "must be an address such as"),
         ("slate", "http://a.example/x y", 'must be an address without "#"'),
         ("slate", "http://a.example/x#y", 'must be an address without "#"'),
         ("slate", "http://a.example\\\\@b.example/", "must not hold a name or password"),

@@ -98,6 +98,16 @@ def test_check_tells_of_services(run, tmp_path, monkeypatch):
     assert warning == "  warning     service tv: no ad_server: it plays no ads"
 
 
+def test_check_says_what_will_be_refused_as_private(run, tmp_path, monkeypatch):
+    monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}")
+    private = SERVICES.replace("https://o.example/vod", "http://10.1.2.3:8080/vod")
+    (tmp_path / "footfall.toml").write_text(SHOP + private)
+    assert "warning     service films: 10.1.2.3 is private: it is not" in run("check").stdout
+    allowed = private.replace('kind = "vod"', 'kind = "vod"\nprivate_addresses = true')
+    (tmp_path / "footfall.toml").write_text(SHOP + allowed)
+    assert "is private" not in run("check").stdout
+
+
 def test_check_says_where_ffmpeg_is_missed(run, tmp_path, monkeypatch):
     monkeypatch.setattr("shutil.which", lambda name: None)
     (tmp_path / "footfall.toml").write_text(SHOP + SERVICES)

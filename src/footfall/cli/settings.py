@@ -6,6 +6,8 @@ import hashlib
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping
+from ipaddress import ip_address
+from itertools import chain
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -36,7 +38,8 @@ def check(config: Path | None, data: str | None) -> None:
     click.secho(f"{name}: valid" if configuration.file else f"{name} valid", fg="green")
     for label, text in _summary(settings):
         click.echo(f"  {label:<12}{text}")
-    for warning in (*unreadable_files(settings), *_left_empty(settings), *_adless(settings)):
+    warnings = (_left_empty(settings), _adless(settings), _private(settings))
+    for warning in (*unreadable_files(settings), *chain.from_iterable(warnings)):
         click.secho(f"  warning     {warning}", fg="yellow")
 
 
@@ -138,6 +141,28 @@ def _adless(settings: Settings) -> Iterator[str]:
         )
 
 
+def _private(settings: Settings) -> Iterator[str]:
+    """Services whose own addresses will be refused: as far as names tell, without asking DNS."""
+    for one in settings.services:
+        addresses = (one.origin, *one.assets, one.ad_server, one.preroll_ad_server, one.slate)
+        hosts = dict.fromkeys(urlsplit(address).hostname or "" for address in addresses if address)
+        private = [host for host in hosts if _is_private(host)]
+        if private and not one.private_addresses:
+            yield (
+                f"service {one.id}: {', '.join(private)} is private: it is not asked without "
+                "private_addresses = true"
+            )
+
+
+def _is_private(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return not ip_address(host).is_global
+    except ValueError:
+        return False
+
+
 def _summary(settings: Settings) -> Iterator[tuple[str, str]]:
     server = settings.server
     scheme = "https" if server.tls_certificate else "http"
@@ -154,7 +179,7 @@ def _summary(settings: Settings) -> Iterator[tuple[str, str]]:
 def _source(one: Source) -> str:
     return "; ".join(
         (
-            ", ".join(one.protocols),
+            ", ".join(one.protocols) or "streams only",
             _counted(len(one.key_sha256), "key"),
             f"origins {', '.join(one.origins)}" if one.origins else "no origins listed",
             f"kept {one.retention_days} days" if one.retention_days else "kept for good",

@@ -307,7 +307,9 @@ class Source:
     key_sha256: tuple[str, ...] = setting(
         (), "SHA-256 of its keys, as `footfall source new` prints them.", check="sha256"
     )
-    protocols: tuple[str, ...] = setting(..., "Protocols that it takes.")
+    protocols: tuple[str, ...] = setting(
+        ..., "Protocols that it takes; [] for a source that only a [[service]] is of."
+    )
     origins: tuple[str, ...] = setting(
         (), 'Origins of browser pages that may call; "*" is every one.', check="origin"
     )

@@ -25,6 +25,8 @@ Problem = tuple[Place, str]
 _ID_WORDS = '1 to 64 letters, digits, "-", "_" and ".", beginning with a letter or digit'
 SOURCE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 """Of sources, services and slots."""
+STREAMS = "broadpeak"
+"""The protocol of the events that services make."""
 RESERVED_SERVICES = ("schema",)
 """Paths under /stream that are the server's own."""
 KINDS_OF: Mapping[str, tuple[str, ...]] = {
@@ -33,6 +35,19 @@ KINDS_OF: Mapping[str, tuple[str, ...]] = {
     "preroll_ad_server": ("live", "channel"),
 }
 """Settings of a service that only some kinds of it have."""
+AD_SERVERS = ("ad_server", "preroll_ad_server")
+MACROS = (
+    "CACHE_BUSTER",
+    "REMOTE_ADDRESS",
+    "AD_BREAK_DURATION",
+    "AD_BREAK_DURATION_MS",
+    "LIVE_AR_SIGNALID",
+    "LIVE_AR_UPID",
+    "SESSION_ID",
+    "SERVICE_ID",
+)
+"""What may stand after a $ in `AD_SERVERS`, beside ``arg_`` and ``http_`` with a name."""
+_MACRO = re.compile(r"\$([A-Za-z][A-Za-z0-9_]*)")
 LONGEST_SLOT = 86_400
 """Seconds, as `duration_seconds` has it."""
 
@@ -108,14 +123,23 @@ def keys(draft: Draft) -> Iterator[Problem]:
 def protocols(draft: Draft) -> Iterator[Problem]:
     if draft.extensions is None:
         return
+    streamed = {service.get("source") for service in draft.services}
     for index, source in enumerate(draft.sources):
         taken = source.get("protocols")
         if taken is None:
             continue
-        if not taken:
-            yield ("source", index, "protocols"), "is empty: name at least one protocol"
+        if not taken and source.get("id") not in streamed:
+            yield (
+                ("source", index, "protocols"),
+                "is empty: name at least one protocol, or this source in a [[service]]",
+            )
         for name in taken:
-            if name not in draft.extensions:
+            if name == STREAMS:
+                yield (
+                    ("source", index, "protocols"),
+                    f'has "{name}", which no source takes: a [[service]] whose source it is does',
+                )
+            elif name not in draft.extensions:
                 hint = nearest(name, draft.extensions)
                 yield ("source", index, "protocols"), f'has "{name}", which is unknown{hint}'
         for name in sorted(draft.given[index]):
@@ -173,6 +197,19 @@ def service_kinds(draft: Draft) -> Iterator[Problem]:
                 yield (*place, name), f"is of {' and '.join(kinds)} only; this service is {kind}"
         if service["slots"] and kind != "channel":
             yield (*place, "slot"), f"is of channel only; this service is {kind}"
+
+
+def service_macros(draft: Draft) -> Iterator[Problem]:
+    """Macros that would stand for nothing, which no ad server complains of."""
+    for index, service in enumerate(draft.services):
+        for setting in AD_SERVERS:
+            for name in _MACRO.findall(service.get(setting) or ""):
+                if name not in MACROS and not name.startswith(("arg_", "http_")):
+                    known = nearest(name, (*MACROS, "arg_<name>", "http_<name>"))
+                    yield (
+                        ("service", index, setting),
+                        f'has "${name}", which stands for nothing{known}',
+                    )
 
 
 def slots(draft: Draft) -> Iterator[Problem]:
@@ -275,6 +312,7 @@ RULES: tuple[Callable[[Draft], Iterator[Problem]], ...] = (
     service_ids,
     service_sources,
     service_kinds,
+    service_macros,
     slots,
     tls,
     ports,

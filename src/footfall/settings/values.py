@@ -252,7 +252,7 @@ def _name(text: str, _folder: Path) -> str:
 
 def _url(text: str, _folder: Path) -> str:
     """An address that is fetched. Its query may hold macros, which are not looked at."""
-    wrong = f'must be addresses such as "https://www.example.com/x", not "{text}"'
+    wrong = f'must be an address such as "https://www.example.com/x", not "{text}"'
     try:
         parts = urlsplit(text)
         host, _port = parts.hostname, parts.port

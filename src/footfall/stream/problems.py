@@ -75,7 +75,7 @@ HOST_REFUSED = Problem(
     404,
     "Not Found",
     "The stream lies on a host that the service's settings do not allow. `hosts` of [[service]] "
-    "names those that may be asked.",
+    "names those that may be asked, `private_addresses` allows those in private networks.",
 )
 AD_UNKNOWN = Problem(
     404, "Not Found", "No ad of this session has this segment. Addresses come from its playlists."
