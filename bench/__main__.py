@@ -26,6 +26,7 @@ BENCHMARKS: dict[str, tuple[list[str], list[str]]] = {
     "tracking": ([], ["--quick"]),
     "playlist": ([], ["--quick"]),
     "splice": ([], ["--quick"]),
+    "stream": ([], ["--seconds", "2", "--rounds", "1", "--sessions", "1000"]),
 }
 
 
