@@ -15,6 +15,7 @@ from footfall.collect.slowlane import SlowLane
 from footfall.journal.contract import Health
 from footfall.journal.engines.memory import MemoryJournal
 from footfall.settings import Server, Settings
+from footfall.settings.development import DEV_SERVICES
 
 
 class Moody(MemoryJournal):
@@ -89,6 +90,29 @@ def test_what_to_paste_is_for_dev_mode_and_what_a_stranger_sends_is_escaped():
     assert "<script>" not in text
     assert len(re.findall("curl -i", text)) == 2
     assert "dev-key" in text
+
+
+def test_dev_mode_leads_to_the_demo_and_its_streams():
+    slow = SlowLane(
+        settings=Settings(server=Server(), sources=(), dev=True, services=DEV_SERVICES),
+        protocols=(),
+        journal=MemoryJournal(),
+        proxies=Proxies((), "x-forwarded-for"),
+        metrics_directory=None,
+        flush_metrics=lambda: None,
+        streams=nothing,
+    )
+    with Served(app=slow.app()) as served:
+        text = served.ask(get("/")).body.decode()
+        page = served.ask(get("/", "Accept: text/html")).body.decode()
+    assert "/stream/{service}/{path}" in text
+    assert "http://a/demo/\n" in text
+    assert "curl -L 'http://a/stream/demo-vod/master.m3u8?bk-ml=2.0'" in text
+    assert '<a href="/demo/">http://a/demo/</a>' in page
+
+
+async def nothing(_scope, _receive, _send):
+    """Streams that nobody asks for."""
 
 
 def metrics_of(tmp_path, from_networks, peer_headers=(), **server):

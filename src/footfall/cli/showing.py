@@ -14,6 +14,7 @@ from typing import Any
 import click
 import msgspec
 
+from footfall.cli import stream_words as streams
 from footfall.cli.asking import asking
 from footfall.cli.configuration import Configuration, config_option, data_option
 from footfall.cli.output import print_mapping, print_table
@@ -78,7 +79,7 @@ async def _session(configuration: Configuration, session_id: str, as_json: bool)
             if name == "events":
                 _print_steps(rows)
             elif name == "timeline":
-                _print_rows("events", rows, ("occurred_at", "protocol", "type", "page"))
+                _print_timeline(rows)
             elif name == "later_events":
                 _print_more(rows, "later")
             else:
@@ -132,6 +133,15 @@ def _print_rows(title: str, rows: Sequence[Row], names: Sequence[str]) -> None:
     if rows:
         click.secho(title, bold=True)
         print_table(names, [[_cell(row[name]) for name in names] for row in rows])
+
+
+def _print_timeline(rows: Sequence[Row]) -> None:
+    """Events of any protocol; those of streams have no page, and a word on what happened."""
+    if all(row["protocol"] != streams.PROTOCOL for row in rows):
+        _print_rows("events", rows, ("occurred_at", "protocol", "type", "page"))
+        return
+    told = [{**row, "what": streams.words(row) or row["page"]} for row in rows]
+    _print_rows("events", told, ("occurred_at", "protocol", "type", "what"))
 
 
 def _print_more(number: int, what: str) -> None:

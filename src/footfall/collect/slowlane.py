@@ -24,6 +24,7 @@ from footfall.journal.contract import Journal
 from footfall.settings import Settings
 
 STREAMS = "/stream/"
+DEMO = "/demo/"
 PASTE_VAIX = """\
 curl -i {base}/api/tracker/events \\
   -H 'Authorization: Bearer dev-key' -H 'x-vaix-client-id: demo' \\
@@ -34,6 +35,9 @@ PASTE_JAY = """\
 curl -i -X POST {base}/v1/playouts/tracking/session -H 'X-API-Key: dev-key'"""
 PASTE_QUERY = """\
 footfall query "select received_at, protocol, type, page, session_id from events" """
+PASTE_STREAM = """\
+curl -L '{base}/stream/{id}/master.m3u8?bk-ml=2.0'"""
+PASTE_ADS = 'footfall query "select service, pod, outcome, ads, filled_ms from ad_breaks"'
 
 
 class SlowLane:
@@ -126,11 +130,14 @@ class SlowLane:
         text = self._welcome_text(base)
         if "text/html" not in request.headers.get("accept", ""):
             return PlainTextResponse(text)
-        return HTMLResponse(PAGE.format(text=html.escape(text)))
+        linked = html.escape(text).replace(
+            f"{base}{DEMO}", f'<a href="{DEMO}">{html.escape(base)}{DEMO}</a>'
+        )
+        return HTMLResponse(PAGE.format(text=linked))
 
     def _welcome_text(self, base: str) -> str:
         lines = [
-            f"Footfall {__version__} is running here: session and event tracking.",
+            f"Footfall {__version__} is running here: session and event tracking, ads in streams.",
             "",
             "Tracking:",
         ]
@@ -138,6 +145,10 @@ class SlowLane:
             for route in protocol.routes:
                 methods = " ".join(route.methods) or "ANY"
                 lines.append(f"  {protocol.name:<10} {methods:<16} {route.path}")
+        if self._streams is not None:
+            lines.append(
+                f"  {'broadpeak':<10} {'GET HEAD OPTIONS':<16} {STREAMS}{{service}}/{{path}}"
+            )
         lines += ["", "Health: /healthz  /readyz  /metrics"]
         if self._settings.dev:
             lines += [
@@ -155,6 +166,16 @@ class SlowLane:
                 "and then ask for what came:",
                 "",
                 PASTE_QUERY.rstrip(),
+                "",
+                "Or see ads in a stream: open the demo's player,",
+                "",
+                f"{base}{DEMO}",
+                "",
+                "or ask as a player does, for what is played and for what was spliced into it:",
+                "",
+                *(PASTE_STREAM.format(base=base, id=one.id) for one in self._settings.services),
+                "",
+                PASTE_ADS,
             ]
         return "\n".join(lines) + "\n"
 
