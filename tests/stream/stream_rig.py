@@ -23,7 +23,8 @@ from footfall.stream import multivariant, playlist, tracking
 from footfall.stream.ad_tokens import Tokens
 from footfall.stream.contract import Ad, AdBreak, Beacon, Failure, FetchError, MediaList, Offer
 from footfall.stream.creatives import Creative
-from footfall.stream.deciding import Client, Decider
+from footfall.stream.deciding import Decider
+from footfall.stream.decisions import Client
 from footfall.stream.endpoint import StreamApp
 from footfall.stream.error_calls import ErrorCalls
 from footfall.stream.events import Events, Sender
@@ -44,6 +45,11 @@ MASTER = (
     '#EXT-X-STREAM-INF:BANDWIDTH=100000,CODECS="avc1.4d401f,mp4a.40.2",AUDIO="a"\nvideo.m3u8\n'
 )
 VIDEO, SOUND, TOP = (f"{ORIGIN}{name}.m3u8" for name in ("video", "sound", "master"))
+
+VIDEO_CALL, AUDIO_CALL = (
+    f"/stream/s/{name}.m3u8?bpkio_sessionid=abc&bpkio_multivariant=master.m3u8"
+    for name in ("video", "sound")
+)
 
 
 def ad(name, seconds, *beacons):

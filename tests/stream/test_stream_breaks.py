@@ -83,6 +83,7 @@ def test_a_break_without_a_duration_lasts_until_its_return():
 def test_another_id_begins_another_break_where_the_first_has_no_end():
     found = breaks.merged((), [out(10, event="1"), out(40, event="2")])
     assert [one.id.split(":")[1] for one in found] == ["1", "2"]
+    assert [one.end_us for one in found] == [T + 40 * S, None]
 
 
 def test_breaks_that_follow_each_other_at_once_are_two():

@@ -105,7 +105,7 @@ def test_what_the_ad_server_is_asked_with():
         ((template, values),) = world.asked
         assert template == "https://ads/"
         assert (values.session, values.service) == ("abc", "s")
-        assert values.parameters == (("app", "x"), ("w", "640"))
+        assert values.parameters == (("other", "1"),)
         assert values.duration_us == 8 * S
         assert values.signal_id == "77"
         assert (values.address, values.agent) == ("192.0.2.7", "Player/1")
@@ -128,7 +128,8 @@ def test_content_plays_until_a_late_decision_and_nothing_that_was_listed_is_repl
         second = await text(rig)
         assert segments(second) == segments(first)
         live.go_on(6)
-        assert segments(await text(rig))[-6:] == ["v17", "one", "one", "two", "two", "v22"]
+        shown = segments(await text(rig))
+        assert shown[-6:] == ["v17", "v18", "one", "one", "two", "two"]
 
     run(test)
     (said,) = world.events("ad-break")
@@ -253,6 +254,82 @@ def test_a_break_under_a_preroll_has_what_is_left_of_it():
         shown = segments(await text(rig))
         assert shown == ["pre", "pre", "one", "one", "v16", "v17", "v18", "v19"]
         assert world.asked[1][1].duration_us == 6 * S
+
+    run(test)
+
+
+def test_a_session_that_begins_waits_longer_than_one_that_plays():
+    world, live = live_world()
+    world.ad_server_seconds = 0.4
+    live.cue_out(10, 30)
+    live.publish()
+    rig = Rig(world, service(), wait_seconds=0.1)
+
+    async def test():
+        lists = await asyncio.gather(text(rig), text(rig, AUDIO))
+        assert [segments(one)[-3:] for one in lists] == [["one", "one", "two"]] * 2
+
+    run(test)
+
+
+def test_breaks_of_unknown_length_end_by_their_return_and_the_next_begins_at_its_own_time():
+    world, live = live_world(
+        offer(ad("one", 4)),
+        offer(ad("two", 4)),
+        slate="https://c.example.com/creatives/slate/4.m3u8",
+    )
+    rig = Rig(world, service())
+
+    async def test():
+        await text(rig)
+        live.cue_out(15)
+        live.go_on(1)
+        await text(rig)
+        live.go_on(4)
+        assert segments(await text(rig))[-5:] == ["one", "one", "slate", "slate", "slate"]
+        live.cue_in(20)
+        live.cue_out(22, 4)
+        live.go_on(5)
+        shown = segments(await text(rig))
+        assert shown[-5:] == ["v20", "v21", "two", "two", "v24"]
+
+    run(test)
+
+
+def test_a_break_that_is_marked_after_it_was_shown_is_not_asked_for():
+    world, live = live_world()
+    rigs = [Rig(world, service()) for _ in range(2)]
+
+    async def test():
+        live.go_on(4)
+        for rig in rigs:
+            await text(rig)
+        live.cue_out(15, 6)
+        live.go_on(1)
+        for rig in rigs:
+            assert segments(await text(rig))[-5:] == [f"v{n}" for n in range(15, 20)]
+        assert world.asked == []
+
+    run(test)
+    assert [one["properties"]["outcome"] for one in world.events("ad-break")] == ["lost"]
+
+
+def test_who_comes_back_gets_what_another_process_decided_meanwhile():
+    world, live = live_world()
+    rigs = [Rig(world, service()) for _ in range(2)]
+
+    async def test():
+        for rig in rigs:
+            await text(rig)
+        live.cue_out(15, 4)
+        live.go_on(1)
+        await text(rigs[0])
+        live.go_on(20)
+        first = await text(rigs[0])
+        assert not {"one", "two"} & set(segments(first))
+        rigs[1].ahead_us = 11 * S
+        second = await text(rigs[1])
+        assert second == first
 
     run(test)
 

@@ -23,7 +23,7 @@ from footfall.metrics import Tally
 from footfall.settings import Service, Settings
 
 if TYPE_CHECKING:
-    from footfall.stream.deciding import Client
+    from footfall.stream.decisions import Client
     from footfall.stream.endpoint import StreamApp
     from footfall.stream.services import Services
 
@@ -167,7 +167,7 @@ class Streams:
 
     def _client(self, scope: Mapping[str, Any], service: Service, session_id: str) -> Client:
         """Who sent a request, as far as it may be known."""
-        from footfall.stream.deciding import Client  # noqa: PLC0415
+        from footfall.stream.decisions import Client  # noqa: PLC0415
         from footfall.stream.events import Sender  # noqa: PLC0415
 
         assert self._services is not None

@@ -51,6 +51,9 @@ def _begin(breaks: list[Break], cue: Cue) -> None:
             if one.duration_us is None and cue.duration_us is not None and one.end_us is None:
                 breaks[place] = msgspec.structs.replace(one, duration_us=cue.duration_us)
             return
+    for place, one in enumerate(breaks):
+        if planned_end(one) is None and one.start_us < start:
+            breaks[place] = msgspec.structs.replace(one, end_us=start)
     name = f"{start // 1000}:{_trigger(cue)}"
     breaks.append(Break(name, start, cue.duration_us, upid=cue.upid or ""))
     breaks.sort(key=lambda one: one.start_us)

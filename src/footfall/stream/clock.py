@@ -18,6 +18,9 @@ from footfall.stream.contract import Cue, MediaList
 OWN_TIMES_UNTIL: Micros = 1_000_000_000_000_000
 """Times below are of a list that begins with 0, those above are dates (2001 and later)."""
 
+NEAR_TARGETS = 5
+"""An origin that would be more target durations off the server's clock has begun anew."""
+
 
 def anchored(media: MediaList, known: Clock, key: str, now: Micros) -> MediaList:
     """A list of a rendition by the stream's clock, as far as that is known."""
@@ -42,10 +45,15 @@ def advanced(media: MediaList, known: Clock, key: str, now: Micros) -> Clock:
 def _base(media: MediaList, known: Clock, key: str, now: Micros) -> Micros:
     """What is to be added to the list's own times, which begin with 0."""
     own = [known[key]] if key in known else []
-    for sequence, at in (*own, *known.values()):
-        index = sequence - media.sequence
+    anchors = [(sequence - media.sequence, at) for sequence, at in (*own, *known.values())]
+    for index, at in anchors:
         if 0 <= index < len(media):
             return at - media.starts[index]
+    for index, at in anchors[:1]:
+        # None of the list is known, but what is just before or behind it: at the list's own pace.
+        base = at - index * media.starts[-1] // max(1, len(media))
+        if abs(base + media.starts[-1] - now) < NEAR_TARGETS * media.target_s * 1_000_000:
+            return base
     return now - media.starts[-1]
 
 

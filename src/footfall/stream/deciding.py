@@ -11,8 +11,8 @@ Which pods a stream wants is the matter of `live` and `vod`; where ads go, that 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from typing import Any
 
 import msgspec
 import structlog
@@ -21,12 +21,13 @@ from footfall.errors import JournalUnavailable
 from footfall.metrics import STREAM_DECISIONS, Tally
 from footfall.model import Micros
 from footfall.settings import Service, Streams
-from footfall.stream import contexts, events, macros, offsets, placing
+from footfall.stream import events, macros, offsets, placing
 from footfall.stream.adserver import AdServer
 from footfall.stream.contract import Ad, AdBreak, Failure, FetchError, Offer, Pod
 from footfall.stream.creatives import Creative, Creatives
+from footfall.stream.decisions import Client, Filling, Whole, mode_of
 from footfall.stream.error_calls import ErrorCalls
-from footfall.stream.events import Mode, Recorder, Said, Sender
+from footfall.stream.events import Mode, Recorder, Said
 from footfall.stream.ladder import Content, reference
 from footfall.stream.lines import PlaylistError
 from footfall.stream.macros import Values
@@ -41,53 +42,10 @@ LOOK_SECONDS = 0.05
 """How often the state is looked at for what another process decides."""
 GRACE_US = 100_000
 """How much longer than a decision may take for it to be in time others wait for it."""
+LEAST_US = 1_000_000
+"""Of a break of which less is left nobody is asked for ads."""
 TIMED_OUT = 402
 """VAST's code for a media file that could not be had in time."""
-
-
-class Client(msgspec.Struct, frozen=True):
-    """Whose request it is that decides or begins something."""
-
-    sender: Sender
-    headers: Mapping[str, str]
-    """By names in lower case."""
-    address: str
-    """Whole; it is never stored."""
-
-
-class Late(NamedTuple):
-    """Where ads may begin once content of their break has been served."""
-
-    deadline: Micros
-    """Server's clock: decided until then, it is not late."""
-    from_us: Callable[[], Micros]
-    """A segment boundary that nobody has been shown yet; asked for when it is late."""
-
-
-class Filling(msgspec.Struct, frozen=True):
-    """A live break to be decided."""
-
-    template: str
-    """Address of the ad server, as in the settings."""
-    mode: Mode
-    start_us: Micros
-    at_us: Micros
-    """Where ads may begin at the earliest."""
-    late: Late
-    content: Content
-    planned_us: int | None = None
-    limit_us: int | None = None
-    signal_id: str = ""
-    upid: str = ""
-
-
-class Whole(msgspec.Struct, frozen=True):
-    """A VOD to be decided."""
-
-    template: str
-    boundaries: Sequence[Micros]
-    """Starts of the reference rendition's segments, and its end."""
-    content: Content
 
 
 class Decider:
@@ -149,7 +107,13 @@ class Decider:
         self._start(session, [claim], self._vod(session, claim, whole, client))
 
     async def wait(self, session: Session, until: Callable[[Pod], Micros]) -> None:
-        """Wait for the session's claims, for each of them until a moment of the server's clock."""
+        """Wait for the session's claims, for each of them until a moment of the server's clock.
+
+        What another process decides is looked for even when it is too late to wait for it: else
+        this one would go on without its ads.
+        """
+        if any((session.key, pod.id) not in self._jobs for pod in _open(session)):
+            await self._sessions.reread(session)
         while True:
             now = self._clock()
             open_ = [(pod, min(until(pod), pod.claimed_until)) for pod in _open(session)]
@@ -206,18 +170,29 @@ class Decider:
     async def _live(self, session: Session, claim: Pod, filling: Filling, client: Client) -> None:
         service = session.service
         end = claim.claimed_until - COMMIT_US
-        start = self._begin(session, filling)
-        room = self._room(service, claim, filling, start)
-        position = macros.PREROLL if filling.mode == "preroll" else macros.MIDROLL
-        values = self._values(session, client, filling, room.left_us, position)
+        start = _begin(session, filling)
+        room = _room(service, claim, filling, start)
+        if room.left_us is not None and room.left_us < LEAST_US:
+            await self._settle(
+                session, claim, [_done(claim)], [_over(self._clock(), claim, filling)], client
+            )
+            return
+        values = _values(
+            session,
+            client,
+            filling.parameters,
+            duration_us=room.left_us,
+            signal_id=filling.signal_id,
+            upid=filling.upid,
+            position=macros.PREROLL if filling.mode == "preroll" else macros.MIDROLL,
+        )
         offer = await self._within(
             end, self._ads.ask_break(filling.template, service=service, values=values), _SLOW
         )
         offered, failures = await self._resolved(service, offer, filling.content, end)
         slate = await self._within(end, self._slate(service, filling.content), None)
         if self._clock() > filling.late.deadline:
-            start = max(start, filling.late.from_us())
-            room = self._room(service, claim, filling, start)
+            room = _room(service, claim, filling, max(start, filling.late.from_us()))
         placement = placing.live(room, offered, slate)
         failures = (*failures, *placement.failures)
         told = msgspec.structs.replace(offer, failures=(*offer.failures, *failures))
@@ -236,7 +211,7 @@ class Decider:
     async def _vod(self, session: Session, claim: Pod, whole: Whole, client: Client) -> None:
         service = session.service
         end = claim.claimed_until - COMMIT_US
-        values = self._values(session, client, None, None, 0)
+        values = _values(session, client, whole.parameters)
         found = await self._within(
             end,
             self._ads.ask(whole.template, service=service, values=values),
@@ -291,44 +266,6 @@ class Decider:
 
     # What a decision consists of
 
-    def _begin(self, session: Session, filling: Filling) -> Micros:
-        """Where ads may begin: not within another pod's."""
-        start = max(filling.start_us, filling.at_us)
-        for pod in session.context.pods:
-            if pod.decided and pod.ads and pod.at_us <= start < pod.until_us:
-                start = pod.until_us
-        return start
-
-    def _room(self, service: Service, claim: Pod, filling: Filling, at_us: Micros) -> Room:
-        return Room(
-            claim.id,
-            filling.start_us,
-            at_us,
-            filling.planned_us,
-            filling.limit_us,
-            round(service.ad_excess_seconds * 1_000_000),
-        )
-
-    def _values(
-        self,
-        session: Session,
-        client: Client,
-        filling: Filling | None,
-        duration_us: int | None,
-        position: int,
-    ) -> Values:
-        return Values(
-            session=session.id,
-            service=session.service.id,
-            parameters=session.context.parameters,
-            headers=client.headers,
-            address=client.address,
-            duration_us=duration_us,
-            signal_id=filling.signal_id if filling else "",
-            upid=filling.upid if filling else "",
-            position=position,
-        )
-
     async def _resolved(
         self, service: Service, offer: Offer, content: Content, end: Micros
     ) -> tuple[Offered, tuple[Failure, ...]]:
@@ -381,23 +318,48 @@ _SLOW = Offer(
 )
 
 
+def _begin(session: Session, filling: Filling) -> Micros:
+    """Where ads may begin: not within another pod's."""
+    start = max(filling.start_us, filling.at_us)
+    for pod in session.context.pods:
+        if pod.decided and pod.ads and pod.at_us <= start:
+            start = max(start, filling.end_of(pod))
+    return start
+
+
+def _room(service: Service, claim: Pod, filling: Filling, at_us: Micros) -> Room:
+    return Room(
+        claim.id,
+        filling.start_us,
+        at_us,
+        filling.planned_us,
+        filling.limit_us,
+        round(service.ad_excess_seconds * 1_000_000),
+    )
+
+
+def _values(
+    session: Session, client: Client, parameters: tuple[tuple[str, str], ...], **more: Any
+) -> Values:
+    return Values(
+        session=session.id,
+        service=session.service.id,
+        parameters=parameters,
+        headers=client.headers,
+        address=client.address,
+        **more,
+    )
+
+
 def _open(session: Session) -> list[Pod]:
     return [pod for pod in session.context.pods if not pod.decided]
+
+
+def _over(now: Micros, claim: Pod, filling: Filling) -> Said:
+    reason = "it was known too late: nothing was left of it that had not been listed"
+    return events.lost(now, claim, mode=filling.mode, reason=reason)
 
 
 def _done(claim: Pod) -> Pod:
     """A claim that came to nothing, or to other pods."""
     return msgspec.structs.replace(claim, decided=True, until_us=claim.at_us)
-
-
-def mode_of(pod: Pod, service: Service) -> Mode:
-    """What kind of decision a pod is."""
-    if pod.id == contexts.WHOLE:
-        return "vod"
-    if pod.id == PREROLL:
-        return "preroll"
-    return "channel" if service.kind == "channel" else "replacement"
-
-
-PREROLL = "preroll"
-"""Id of the pod of a live pre-roll."""

@@ -21,7 +21,7 @@ from footfall.stream.ad_tokens import Tokens
 from footfall.stream.beacons import Beacons, Viewer
 from footfall.stream.channels import Playlists
 from footfall.stream.contract import FetchError, Multivariant
-from footfall.stream.deciding import Client
+from footfall.stream.decisions import Client
 from footfall.stream.lines import PlaylistError
 from footfall.stream.live_calls import LiveCalls
 from footfall.stream.origin import status_of

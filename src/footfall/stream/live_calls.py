@@ -9,37 +9,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import NamedTuple
 
 import msgspec
 
 from footfall.model import Micros
 from footfall.settings import Service
-from footfall.stream import breaks, clock, contexts, folding, splice
+from footfall.stream import breaks, clock, contexts, folding, laid, splice
 from footfall.stream.contexts import Wish
 from footfall.stream.contract import Break, Context, FetchError, MediaList, Pod, Shift
-from footfall.stream.deciding import GRACE_US, PREROLL, Client, Decider, Filling, Late, mode_of
+from footfall.stream.deciding import GRACE_US, Decider
+from footfall.stream.decisions import PREROLL, Client, Filling, Late, mode_of
 from footfall.stream.events import Recorder
 from footfall.stream.inserts import Inserts
 from footfall.stream.lines import PlaylistError
 from footfall.stream.requests import Call
 from footfall.stream.sessions import Session, Sessions
-from footfall.stream.titles import TEXTS_KEPT, Body, Titles, View
+from footfall.stream.titles import Body, Titles, View
 from footfall.stream.tracking import Tracking, Window
 from footfall.stream.vod_calls import UNKNOWN_TARGET_S, began, contradicts
 
 AHEAD_US = 60_000_000
 """How long before it begins a break is decided that was marked in advance."""
-LEAST_US = 1_000_000
-"""Of a break of which less is left nobody is asked for ads."""
-
-
-class Wanted(NamedTuple):
-    """A break that a session is to have ads in."""
-
-    one: Break
-    at_us: Micros
-    end_us: Micros | None
 
 
 class LiveCalls:
@@ -67,7 +57,7 @@ class LiveCalls:
     async def playlist(self, call: Call, client: Callable[[], Client]) -> Body:
         """The session's list of one rendition. Raises `FetchError` and `PlaylistError`."""
         view = await self._titles.live(call)
-        session = await self._open(call, view, client, manifest_at=self._clock())
+        session = await self._open(call, view, client, manifest=True)
         if any(not pod.decided for pod in session.context.pods):
             await self._wait(session, view)
             self._decider.lose(session, client)
@@ -111,24 +101,28 @@ class LiveCalls:
         return session
 
     async def _open(
-        self, call: Call, view: View, client: Callable[[], Client], *, manifest_at: Micros = 0
+        self, call: Call, view: View, client: Callable[[], Client], *, manifest: bool = False
     ) -> Session:
-        """The session, with claims for the breaks that it is to have ads in."""
+        """The session, with claims for the breaks that it is to have ads in.
+
+        `manifest`: a playlist is served, not told of.
+        """
         service, starts = call.service, view.reference.starts
         known = await self._sessions.get(service, call.session_id)
         context = known.context if known is not None else Context(0)
         joined = context.joined_us or clock.joining(starts, view.reference.target_s)
-        wanted = {self._claim(one): one.one for one in self._wanted(service, view, known, joined)}
+        wanted = dict(self._wanted(service, view, known, joined))
         preroll = service.preroll_ad_server and not context.joined_us
         first = (self._decider.claim(PREROLL, joined, joined, None),) if preroll else ()
-        keeps = manifest_at and (wanted or first or context.pods)
+        keeps = manifest and (wanted or first or context.pods)
         session, taken = await self._sessions.open(
             service,
             call.session_id,
             Wish(
                 workflow=call.workflow,
                 parameters=call.parameters,
-                manifest_at=manifest_at,
+                # Not before the claims: those that come with it are decided as it joins.
+                manifest_at=self._clock() if manifest else 0,
                 joined_us=joined,
                 rendition=view.key if keeps else "",
                 pods=tuple(wanted),
@@ -139,7 +133,8 @@ class LiveCalls:
         )
         if taken:
             mine = [pod for pod in (*first, *wanted) if pod.id in taken]
-            fillings = [self._filling(session, view, pod, wanted.get(pod)) for pod in mine]
+            asked = call.parameters or session.context.parameters
+            fillings = [self._filling(session, view, pod, wanted.get(pod), asked) for pod in mine]
             self._decider.fill(session, list(zip(mine, fillings, strict=True)), client())
         return session
 
@@ -153,16 +148,16 @@ class LiveCalls:
 
     def _wanted(
         self, service: Service, view: View, session: Session | None, joined: Micros
-    ) -> Iterator[Wanted]:
-        """The breaks that are not decided yet, and where ads of each may begin."""
+    ) -> Iterator[tuple[Pod, Break]]:
+        """Claims for the breaks that are not decided yet, each from where its ads may begin."""
         if not service.ad_server or not view.breaks:
             return
         known = {pod.id for pod in session.context.pods} if session is not None else set()
         window, edge = view.reference.starts[0], view.reference.starts[-1]
         since = _since(service, joined, window)
         for one in view.breaks:
-            name = _pod_id(one)
-            if name in known or (session is not None and name in session.skipped):
+            name = f"slot:{one.id}"
+            if name in known:
                 continue
             end = breaks.planned_end(one)
             over = end is not None and (end <= window or end <= since)
@@ -171,18 +166,17 @@ class LiveCalls:
             at = max(one.start_us, since)
             if session is not None and _was_shown(session, view, at):
                 at = max(at, view.stream.unseen_from())
-            if end is not None and end - at < LEAST_US:
-                if session is not None:
-                    session.skipped.add(name)
-                continue
-            yield Wanted(one, at, end)
+            planned = None if end is None else end - one.start_us
+            yield self._decider.claim(name, one.start_us, at, planned), one
 
-    def _claim(self, wanted: Wanted) -> Pod:
-        one = wanted.one
-        planned = None if wanted.end_us is None else wanted.end_us - one.start_us
-        return self._decider.claim(_pod_id(one), one.start_us, wanted.at_us, planned)
-
-    def _filling(self, session: Session, view: View, pod: Pod, one: Break | None) -> Filling:
+    def _filling(
+        self,
+        session: Session,
+        view: View,
+        pod: Pod,
+        one: Break | None,
+        parameters: tuple[tuple[str, str], ...],
+    ) -> Filling:
         """What there is to be filled: a break, or a pre-roll."""
         service = session.service
         template = service.ad_server if one is not None else service.preroll_ad_server
@@ -191,9 +185,11 @@ class LiveCalls:
         return Filling(
             template=template,
             mode=mode_of(pod, service),
+            parameters=parameters,
             start_us=pod.start_us,
             at_us=pod.at_us,
             late=Late(deadline, view.stream.unseen_from),
+            end_of=lambda other: laid.end_of(other, laid.by_pod(view.stream.breaks))[0],
             content=view.content,
             planned_us=pod.planned_us,
             limit_us=None if one is not None else service.preroll_max_seconds * 1_000_000,
@@ -212,9 +208,7 @@ class LiveCalls:
         body = view.texts.get(signature)
         if body is None:
             body = await self._spliced(session, view)
-            if len(view.texts) >= TEXTS_KEPT:
-                view.texts.clear()
-            view.texts[signature] = body
+            view.keep(signature, body)
         if body.folded is not None:
             self._sessions.fold(session, body.folded)
         return body
@@ -225,7 +219,7 @@ class LiveCalls:
         shift = context.shifts.get(view.key) or splice.unseen(context.shifts)
         shown = [pod for pod in pods if pod.decided and pod.ads]
         ads = await self._inserts.lists(service, shown, view.rendition, view.content)
-        target = service.target_duration_seconds or None
+        target = service.target_duration_seconds or view.reference.target_s
         make = partial(
             splice.live,
             view.media,
@@ -290,7 +284,7 @@ def _folding(
             ads,
             view.stream.marks,
             key=view.key,
-            target_s=service.target_duration_seconds or None,
+            target_s=service.target_duration_seconds or view.reference.target_s,
         )
         if found is both:
             return stored
@@ -299,10 +293,6 @@ def _folding(
         return msgspec.structs.replace(found, pods=own)
 
     return folded
-
-
-def _pod_id(one: Break) -> str:
-    return f"slot:{one.id}"
 
 
 def _since(service: Service, joined: Micros, window: Micros) -> Micros:

@@ -2,7 +2,8 @@
 
 The journal's state is what counts; any process may serve the next request of a session. What is
 kept here is good for as long as nothing is missing in it: what was decided never changes, so only
-who misses something reads the state again. Nothing waits for what only keeps a session alive.
+who misses something reads the state again, and who was not called for a while, since others may
+have been. Nothing waits for what only keeps a session alive.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ log = structlog.get_logger()
 
 RENEWALS = 4
 """How often a session that is called is renewed within its life."""
+GOOD_US = 10_000_000
+"""After so long without a call the state is read again: breaks may have come and gone."""
 
 
 class Journal(Protocol):
@@ -45,8 +48,8 @@ class Session:
     """One session as this process knows it."""
 
     __slots__ = (
-        "__weakref__", "context", "id", "key", "renewing", "served_us", "service", "signature",
-        "skipped", "stored",
+        "asked_at", "context", "id", "key", "renewing", "served_us", "service", "signature",
+        "stored",
     )  # fmt: skip
 
     def __init__(self, service: Service, session_id: str, context: Context) -> None:
@@ -59,8 +62,8 @@ class Session:
         some of its playlists have been served without ads."""
         self.served_us: Micros = 0
         """Live: up to where this process has listed the stream to it; 0: nothing so far."""
-        self.skipped: set[str] = set()
-        """Breaks that came too late for it to be asked for."""
+        self.asked_at: Micros = 0
+        """When it was last called here, by the server's clock."""
         self.renewing = False
         self.signature: tuple[Any, ...] | None = None
         """Of the places of its pods: sessions of the same one are served the same text."""
@@ -101,15 +104,16 @@ class Sessions:
         """The session, if there is one now; none where the journal cannot be read."""
         key = contexts.session_key(service.id, session_id)
         known = self._known.get(key)
-        if known is not None and contexts.ends_at(known.context) > self._clock():
+        now = self._clock()
+        if known is not None and contexts.ends_at(known.context) > now:
             known.service = service
             self._known.move_to_end(key)
+            asked_at, known.asked_at = known.asked_at, now
+            if now - asked_at > GOOD_US and known.stored:
+                await self.reread(known)
             return known
         self._known.pop(key, None)
-        try:
-            context = contexts.read((await self._journal.get([key])).get(key))
-        except JournalUnavailable:
-            return None
+        context = contexts.read((await self.read([key])).get(key))
         return None if context is None else self._keep(service, session_id, context)
 
     async def open(
@@ -182,8 +186,8 @@ class Sessions:
         return session.context
 
     async def reread(self, session: Session) -> None:
-        """Take what other processes have changed."""
-        found = await self._journal.get([session.key])
+        """Take what other processes have changed, where the journal can be read."""
+        found = await self.read([session.key])
         session.adopt(contexts.read(found.get(session.key)))
 
     async def commit(self, service: Service, unit: Unit) -> Outcome:
@@ -194,8 +198,11 @@ class Sessions:
         return outcome
 
     async def read(self, keys: Sequence[str]) -> States:
-        """Values of the state, for showing."""
-        return await self._journal.get(keys)
+        """Values of the state, for showing; none where the journal cannot be read."""
+        try:
+            return await self._journal.get(keys)
+        except JournalUnavailable:
+            return {}
 
     def _keep(self, service: Service, session_id: str, context: Context) -> Session:
         key = contexts.session_key(service.id, session_id)
@@ -206,6 +213,7 @@ class Sessions:
                 self._known.popitem(last=False)
         else:
             known.adopt(context)
+        known.asked_at = self._clock()
         self._known.move_to_end(key)
         return known
 

@@ -37,10 +37,14 @@ from footfall.stream.services import CHANNELS
 from footfall.stream.sessions import Sessions
 
 KEPT = 2000
-"""Live streams, and renditions of each, that a process keeps."""
-TEXTS_KEPT = 256
-"""Texts of one version of one list."""
+"""Live streams that a process keeps."""
+VIEWS_KEPT = 64
+"""Addresses of each: its renditions, with as many queries as clients make up."""
+TEXTS_KEPT, TEXTS_BYTES = 256, 8 << 20
+"""Of one version of one list."""
 FORGET_US = contexts.KEPT_US
+AHEAD_TARGETS = 2
+"""Target durations behind the live edge that nobody has been shown."""
 
 
 class Body:
@@ -101,6 +105,12 @@ class View(msgspec.Struct, frozen=True):
     stream: LiveStream
     texts: dict[Hashable, Body]
 
+    def keep(self, signature: Hashable, body: Body) -> None:
+        """Keep a text for the next session that has the same."""
+        if len(self.texts) >= min(TEXTS_KEPT, max(1, TEXTS_BYTES // len(body.plain))):
+            self.texts.clear()
+        self.texts[signature] = body
+
 
 class LiveStream:
     """What a process knows of one live stream."""
@@ -122,13 +132,17 @@ class LiveStream:
         self.lock = asyncio.Lock()
 
     def unseen_from(self) -> Micros:
-        """A boundary of the reference rendition that no list has shown yet, with some room."""
+        """A boundary of the reference rendition that no list has shown yet, of any process.
+
+        Others may have seen a newer list of the origin, and show what is decided here a moment
+        after it is: each may come to a target duration.
+        """
         view = self.latest
         assert view is not None
         media = view.reference
         last = media.durations[-1] or 1_000_000
-        steps = -(-media.target_s * 1_000_000 // last)
-        return media.starts[-1] + max(1, steps) * last
+        ahead = max(0, self.edge_us - media.starts[-1]) + AHEAD_TARGETS * media.target_s * 1_000_000
+        return media.starts[-1] + -(-ahead // last) * last
 
 
 class Titles:
@@ -171,6 +185,7 @@ class Titles:
             found = self._streams[call.service.id, key] = LiveStream(call.service, key)
             while len(self._streams) > KEPT:
                 self._streams.popitem(last=False)
+        self._streams.move_to_end((call.service.id, key))
         return found
 
     async def mark(self, view: View, wanted: tuple[Mark, ...]) -> None:
@@ -245,12 +260,13 @@ class Titles:
                 contexts.marks_key(stream.service.id, key),
             ]
         )
-        stream.marks[key] = contexts.read_marks(
-            states.get(contexts.marks_key(stream.service.id, key))
-        )
+        marks = states.get(contexts.marks_key(stream.service.id, key))
+        if marks is not None:
+            stream.marks[key] = contexts.read_marks(marks)
         reference = await self._by_clock(stream, reference_key, raw_reference)
         media = reference if raw is raw_reference else await self._by_clock(stream, key, raw)
-        known = contexts.read_breaks(states.get(contexts.breaks_key(stream.service.id, stream.key)))
+        told = states.get(contexts.breaks_key(stream.service.id, stream.key))
+        known = stream.breaks if told is None else contexts.read_breaks(told)
         slots: tuple[Pod, ...] = ()
         if stream.service.kind == "channel":
             found = await self._playlists.breaks(stream.service)
@@ -278,7 +294,8 @@ class Titles:
         )
         stream.edge_us = max(stream.edge_us, reference.starts[-1])
         stream.latest = stream.views[url] = view
-        while len(stream.views) > KEPT:
+        stream.views.move_to_end(url)
+        while len(stream.views) > VIEWS_KEPT:
             stream.views.popitem(last=False)
         return view
 

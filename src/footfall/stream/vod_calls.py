@@ -8,7 +8,8 @@ from footfall.model import Event, Micros
 from footfall.stream import contexts, events, ladder, splice
 from footfall.stream.contexts import Wish
 from footfall.stream.contract import Context, FetchError, Pod
-from footfall.stream.deciding import Client, Decider, Whole
+from footfall.stream.deciding import Decider
+from footfall.stream.decisions import Client, Whole
 from footfall.stream.events import Recorder
 from footfall.stream.inserts import Inserts
 from footfall.stream.lines import PlaylistError
@@ -131,7 +132,8 @@ class VodCalls:
             began=began(call, client, self._record, self._clock),
         )
         if taken and service.ad_server:
-            whole = Whole(service.ad_server, boundaries, film.content)
+            asked = call.parameters or session.context.parameters
+            whole = Whole(service.ad_server, asked, boundaries, film.content)
             self._decider.plan(session, claim, whole, client())
         await self._decider.wait(session, lambda pod: pod.claimed_until)
         self._decider.lose(session, client)
