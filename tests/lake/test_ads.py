@@ -16,6 +16,8 @@ from footfall.lake.query import query
 from footfall.stream import events
 from footfall.stream.contract import SLATE, Ad, Beacon, Details, Failure, Offer, Placed, Pod
 
+pytestmark = pytest.mark.slow  # a lake of its own for each test
+
 SECOND = 1_000_000
 START = NOON - 3600 * SECOND
 KINDS = ("impression", "start", "firstQuartile", "midpoint", "thirdQuartile", "complete")

@@ -18,6 +18,8 @@ from footfall.lake.maintenance import FLUSH, call
 from footfall.lake.persons import PERSONAL, Before, Id
 from footfall.lake.query import ask
 
+pytestmark = pytest.mark.slow  # a lake of its own for each test
+
 ANNA = "anna-000000-profile"
 BERT = "bert-000000-profile"
 EVERYTHING = Before(0, 1 << 60, NOON + 1000 * DAY)

@@ -16,6 +16,8 @@ from footfall.lake.backup import MANIFEST, backup, restore
 from footfall.lake.lake import Lake
 from footfall.lake.loader import Loader
 
+pytestmark = pytest.mark.slow  # a lake of its own for each test
+
 
 async def write(journal, *events):
     outcome = Outcome(events=events)

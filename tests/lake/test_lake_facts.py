@@ -16,6 +16,8 @@ from footfall.lake.maintenance import FLUSH, call
 from footfall.lake.tables import PRIVATE, TABLES
 from footfall.model import Facts
 
+pytestmark = pytest.mark.slow  # a lake of its own for each test
+
 SECOND = 1_000_000
 FOREVER = 253_402_300_799_999_999
 

@@ -10,6 +10,8 @@ from test_lake_profiles import alias, at, load, visit
 
 from footfall.lake import profiles, sessions
 
+pytestmark = pytest.mark.slow  # a lake of its own for each test
+
 NOON_TIME = dt.datetime(2026, 1, 1, 12, tzinfo=dt.UTC)
 
 

@@ -24,6 +24,8 @@ from footfall.journal.contract import Change
 from footfall.lake.backup import restore
 from footfall.model import Facts, MediaSession, media_key
 
+pytestmark = pytest.mark.slow  # a lake of its own for each test
+
 ANNA = "anna-5d41402abc4b2a76"
 ALIAS = "anna-before-9719d911"
 USER = "user-of-anna-00000001"

@@ -19,6 +19,8 @@ from footfall.project.checkpoints import Checkpoint, Checkpoints
 from footfall.project.media_session import SECOND, Limits
 from footfall.project.runner import MediaRunner
 
+pytestmark = pytest.mark.slow  # a lake of its own for each test
+
 WATCHED = """
 0  0  sessionStart
 0  0  play
