@@ -179,7 +179,7 @@ def test_the_page(visitor):
     assert "Breaks 5 Fill rate 59.1 %" in page.text
     assert "Impressions 2 Completion rate 50 %" in page.text
     assert "2026-01-01 tv site 3 1 1 0 1 0 50 % 3 2 50 % 0 3 300 ms 1,830 ms" in page.text
-    assert "403 No media file that fits the stream, or none that is ready yet. 2 2 tv" in page.text
+    assert "403 Neither HLS nor a video file. 2 2 tv" in page.text
     assert page.all("a", **{"aria-current": "page"})[0]["href"] == "/console/ads"
     radio = visitor.page(page.link("radio"))
     assert "Breaks 1 Fill rate 100 %" in radio.text

@@ -45,13 +45,13 @@ VAST_ERRORS: Mapping[int, str] = {
     400: "The creative could not be used.",
     401: "The creative is not there.",
     402: "The creative did not come in time.",
-    403: "No media file that fits the stream, or none that is ready yet.",
+    403: "Neither HLS nor a video file.",
     405: "The creative cannot be played.",
     406: "No mezzanine file to prepare the creative from.",
     407: "The creative is being prepared.",
     500: "A non-linear ad could not be used.",
     600: "A companion could not be used.",
-    900: "Something that has no code of its own.",
+    900: "No code of VAST: a creative that is being prepared, a break that is nowhere.",
     901: "An ad that is a program (VPAID).",
 }
 """What stands behind a code, for whoever wonders."""
