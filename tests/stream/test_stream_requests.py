@@ -214,10 +214,17 @@ def test_a_rendition_on_a_host_that_may_not_be_asked_stays_where_it_is():
     assert requests.playlist_address(call, elsewhere, "x.m3u8") == elsewhere
 
 
+@pytest.mark.parametrize("path", ["x.m3u8", "a/master.m3u8", "0.ts", "x.mpd"])
+def test_a_channel_says_which_playlists_it_has(path):
+    for query in ("", f"?bpkio_sessionid={SESSION}"):
+        answer = read(f"/stream/ch/{path}{query}")
+        assert (answer.status, answer) == (404, requests.refusal(problems.CHANNEL_UNKNOWN))
+
+
 def test_a_channel_has_paths_as_if_it_had_an_origin():
     url = read(f"/stream/ch/master.m3u8?bpkio_sessionid={SESSION}").url
     assert url == "http://channel.invalid/ch/master.m3u8"
-    assert read("/stream/ch/live.m3u8").status == 307
+    assert read("/stream/ch/0.m3u8").status == 307
 
 
 def test_a_playlists_address_carries_the_session_and_comes_back_as_the_same_call():

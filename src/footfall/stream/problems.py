@@ -77,6 +77,12 @@ HOST_REFUSED = Problem(
     "The stream lies on a host that the service's settings do not allow. `hosts` of [[service]] "
     "names those that may be asked, `private_addresses` allows those in private networks.",
 )
+CHANNEL_UNKNOWN = Problem(
+    404,
+    "Not Found",
+    "A channel has one multivariant playlist, /stream/<service>/master.m3u8, and those that it "
+    "names.",
+)
 AD_UNKNOWN = Problem(
     404, "Not Found", "No ad of this session has this segment. Addresses come from its playlists."
 )

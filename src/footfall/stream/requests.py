@@ -49,6 +49,8 @@ HEADERS: tuple[tuple[bytes, bytes], ...] = (
 NO_STORE = (b"cache-control", b"no-store")
 CACHED = (b"cache-control", b"public, max-age=86400")
 
+_OF_CHANNELS = re.compile(r"(?:master|[0-9]{1,4})\.m3u8\Z")
+"""Paths of a channel's own playlists (`channels`)."""
 _SESSION = re.compile(r"[A-Za-z0-9._-]{1,128}\Z")
 _NOT_IN_HEADERS = re.compile(r"[^!-~]")
 _MANIFESTS = frozenset({"m3u8", "m3u", "mpd"})
@@ -166,6 +168,8 @@ class Requests:
             return refusal(url)
         if isinstance(parent, Problem):
             return refusal(parent)
+        if folder_of_channel(service) is not None and not _OF_CHANNELS.match(path):
+            return refusal(problems.CHANNEL_UNKNOWN)
         if not is_manifest(path):
             return _beside(service, path, url, query)
         session_id = ours.get("bpkio_sessionid")
@@ -327,7 +331,7 @@ def _beside(service: Service, path: str, url: str, query: str) -> Answer:
 
     Never elsewhere: nobody is to be led to a stranger's host by an address of ours.
     """
-    if path.startswith(FOREIGN) or folder_of_channel(service) is not None:
+    if path.startswith(FOREIGN):
         return refusal(problems.PATH_UNKNOWN)
     return redirect(307, f"{url}?{query}" if query else url)
 
