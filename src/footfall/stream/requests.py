@@ -171,7 +171,7 @@ class Requests:
         if folder_of_channel(service) is not None and not _OF_CHANNELS.match(path):
             return refusal(problems.CHANNEL_UNKNOWN)
         if not is_manifest(path):
-            return _beside(service, path, url, query)
+            return _beside(path, url, query)
         session_id = ours.get("bpkio_sessionid")
         if session_id is None:
             return _opening(service, path, query, self._new_session())
@@ -326,7 +326,7 @@ def _opening(service: Service, path: str, query: str, session_id: str) -> Answer
     return redirect(status, f"{PREFIX}{service.id}/{path}?{'&'.join([ids, *kept])}")
 
 
-def _beside(service: Service, path: str, url: str, query: str) -> Answer:
+def _beside(path: str, url: str, query: str) -> Answer:
     """What a DASH manifest, which passes unchanged, names beside itself: at the origin.
 
     Never elsewhere: nobody is to be led to a stranger's host by an address of ours.
