@@ -17,7 +17,7 @@ import msgspec
 from footfall.journal.contract import Change, Outcome, States, Unit
 from footfall.model import Event, Micros
 from footfall.settings import Service
-from footfall.stream import folding
+from footfall.stream import folding, macros
 from footfall.stream.contract import Break, Context, Details, Mark, Pod
 
 SHORTEST_LIFE_US = 600 * 1_000_000
@@ -59,7 +59,11 @@ def clock_key(service: str, stream: str) -> str:
 
 def pack(details: Details) -> bytes:
     """Details as a pod holds them: addresses of beacons are long and alike."""
-    return zlib.compress(_encode(details), 6)
+    data = _encode(details)
+    capitals = data.upper()
+    if not any(name in capitals for name in macros.PLACED):
+        data = _encode(msgspec.structs.replace(details, placed_macros=False))
+    return zlib.compress(data, 6)
 
 
 def unpack(data: bytes) -> Details:

@@ -324,6 +324,8 @@ class Details(msgspec.Struct, frozen=True, omit_defaults=True, array_like=True, 
     """One for each of `Pod.ads`, slates included (an `Ad` of that id and nothing else)."""
     beacons: tuple[Beacon, ...] = ()
     """breakStart, breakEnd."""
+    placed_macros: bool = True
+    """Whether any address may have one of `macros.PLACED`; `contexts.pack` looks."""
 
 
 class Break(msgspec.Struct, frozen=True, array_like=True, gc=False):

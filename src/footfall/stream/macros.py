@@ -29,6 +29,8 @@ from footfall.model import Micros
 PREROLL, MIDROLL, POSTROLL = 1, 2, 3
 """BREAKPOSITION; 0 is none of them."""
 
+PLACED = (b"PODSEQUENCE", b"BREAKPOSITION", b"ASSETURI", b"SERVERSIDE")
+"""What `client` fills."""
 SERVER_AGENT = "footfall"
 UNKNOWN = "-1"
 

@@ -17,7 +17,7 @@ import msgspec
 
 from footfall.model import Micros
 from footfall.stream import contexts, macros, tracking_ads
-from footfall.stream.contract import Ad, Break, Placed, Pod
+from footfall.stream.contract import Break, Placed, Pod
 from footfall.stream.events import milliseconds, placed_ms
 
 STAY_US: Micros = 10_000_000
@@ -25,8 +25,6 @@ STAY_US: Micros = 10_000_000
 REFRESH_MS = (2000, 5000)
 KEPT_BYTES = 32 << 20
 """Of ads as JSON, in one process."""
-OURS = (b"PODSEQUENCE", b"BREAKPOSITION", b"ASSETURI", b"SERVERSIDE")
-"""Macros that `macros.client` fills."""
 SCHEMA = "session-tracking.schema.json"
 
 _json = msgspec.json.Encoder()
@@ -55,19 +53,25 @@ class _Way(NamedTuple):
 
 
 class _Told(msgspec.Struct, frozen=True):
-    """A decided pod as JSON, in the pieces that an answer is joined from."""
+    """A decided pod as JSON, whole and cut where its ads end."""
 
-    ads: tuple[bytes, ...]
-    """Of those that are announced."""
-    places: tuple[Placed, ...]
-    """Of the same."""
-    breaks: bytes
-    """``,"adbreaktrackingevents":[…]``, or nothing."""
     whole: bytes
     """With all its ads, as most of a session's pods are told."""
+    places: tuple[Placed, ...]
+    """Of the ads that are announced."""
+    begin: int
+    """Where in `whole` the first of them begins, and by ad where each ends."""
+    ends: tuple[int, ...]
+    breaks: bytes
+    """``,"adbreaktrackingevents":[…]``, or nothing."""
+
+    def part(self, pod: Pod, count: int) -> bytes:
+        """With its first ads."""
+        stop = self.ends[count - 1] if count else self.begin
+        return _joined(pod, self.places[:count], self.breaks, self.whole[self.begin : stop])
 
     def size(self) -> int:
-        return 2 * len(self.whole) + 500
+        return len(self.whole) + 500
 
 
 class Tracking:
@@ -155,7 +159,7 @@ class Tracking:
                 count -= 1
         if count == len(told.places):
             return told.whole
-        return _joined(pod, told.places[:count], told.breaks, told.ads[:count])
+        return told.part(pod, count)
 
     def _told(self, pod: Pod, way: _Way) -> _Told:
         key = (way, pod)
@@ -176,8 +180,18 @@ def _tell(pod: Pod, way: _Way) -> _Told:
     announced = [
         (one, said) for one, said in zip(pod.ads, details.ads, strict=True) if one.announced
     ]
-    ads = tuple(_ad(one, said, way) for one, said in announced)
     places = tuple(one for one, _ in announced)
+    ads = bytearray()
+    ends: list[int] = []
+    for one, said in announced:
+        url: tracking_ads.Url = str
+        if details.placed_macros:
+            url = _filling(way, asset=one.creative, sequence=said.sequence)
+        told = tracking_ads.ad(one, said, told_by_server=way.told_by_server, url=url)
+        if ends:
+            ads += b","
+        _json.encode_into(told, ads, len(ads))
+        ends.append(len(ads))
     breaks = b""
     if not way.told_by_server:
         start = end = milliseconds(pod.start_us)
@@ -186,18 +200,9 @@ def _tell(pod: Pod, way: _Way) -> _Told:
             end = milliseconds(places[-1].start_us + places[-1].duration_us)
         events = tracking_ads.break_events(details.beacons, start, end, _filling(way))
         breaks = b',"adbreaktrackingevents":' + _json.encode(events)
-    return _Told(ads, places, breaks, _joined(pod, places, breaks, ads))
-
-
-def _ad(one: Placed, said: Ad, way: _Way) -> bytes:
-    """An ad as JSON. Its addresses are gone through only where they have what is to be filled."""
-    server = way.told_by_server
-    plain = _json.encode(tracking_ads.ad(one, said, told_by_server=server, url=str))
-    capitals = plain.upper()
-    if not any(name in capitals for name in OURS):
-        return plain
-    filling = _filling(way, asset=one.creative, sequence=said.sequence)
-    return _json.encode(tracking_ads.ad(one, said, told_by_server=server, url=filling))
+    whole = _joined(pod, places, breaks, bytes(ads))
+    begin = len(whole) - len(ads) - len(_END)
+    return _Told(whole, places, begin, tuple(begin + end for end in ends), breaks)
 
 
 def _filling(way: _Way, *, asset: str = "", sequence: int = 0) -> tracking_ads.Url:
@@ -217,12 +222,16 @@ def position(pod: Pod, content_us: int | None = None) -> int:
 _NOTHING = b'0,"ads":[]}'
 
 
-def _joined(pod: Pod, places: Sequence[Placed], breaks: bytes, ads: Sequence[bytes]) -> bytes:
-    return b'%b%d%b,"ads":[%b]}' % (
+_END = b"]}"
+
+
+def _joined(pod: Pod, places: Sequence[Placed], breaks: bytes, ads: bytes) -> bytes:
+    return b'%b%d%b,"ads":[%b%b' % (
         _head(pod.id, pod.start_us),
         sum(map(placed_ms, places)),
         breaks,
-        b",".join(ads),
+        ads,
+        _END,
     )
 
 

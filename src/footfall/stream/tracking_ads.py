@@ -7,8 +7,11 @@ pods is `tracking`'s matter.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from operator import itemgetter
+from functools import lru_cache
+from operator import attrgetter
 from typing import Any
+
+import msgspec
 
 from footfall.stream.contract import (
     SLATE,
@@ -41,7 +44,7 @@ def offset_ms(beacon: Beacon, duration_ms: int) -> int | None:
     kind = beacon.type.lower()
     quarters = QUARTERS.get(kind)
     if quarters is not None:
-        return (duration_ms * quarters + 2) // 4
+        return _quarter_ms(duration_ms, quarters)
     if kind != "progress":
         return None
     if beacon.offset_percent is not None:
@@ -49,51 +52,100 @@ def offset_ms(beacon: Beacon, duration_ms: int) -> int | None:
     return beacon.offset_ms
 
 
-def ad(placed: Placed, said: Ad, *, told_by_server: bool, url: Url) -> Said:
-    """An ad at its place. What VAST left out is left out here."""
+def _quarter_ms(duration_ms: int, quarters: int) -> int:
+    return (duration_ms * quarters + 2) // 4
+
+
+@lru_cache(256)
+def _quarters(duration_ms: int) -> Mapping[str, int]:
+    """Offsets by `QUARTERS`, of an ad of this real length."""
+    return {kind: _quarter_ms(duration_ms, number) for kind, number in QUARTERS.items()}
+
+
+class Event(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """A call that is owed, as JSON has it."""
+
+    type: str
+    callbackurl: str
+    time_ms: int
+    offset_ms: int | None = None
+    """From the ad's start, where playing alone brings it."""
+
+
+class Clicks(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """`videoclicks`."""
+
+    clickthroughurl: str = ""
+    clicktracking: Sequence[Said] | None = None
+    customclick: Sequence[Said] | None = None
+
+
+class Told(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """An ad as JSON has it: what VAST left out is left out. Not a dict: there are many."""
+
+    adid: str
+    creativeid: str = ""
+    adtype: str
+    starttime_ms: int
+    duration_ms: int
+    skippable_ms: int | None = None
+    trackingevents: Sequence[Event]
+    videoclicks: Clicks | None = None
+    adverifications: Sequence[Said] | None = None
+    nonlinearinfo: Sequence[Said] | None = None
+    icons: Sequence[Said] | None = None
+    companions: Sequence[Said] | None = None
+    errorurl: Sequence[str] | None = None
+    adtitle: str = ""
+    adsystem: str = ""
+    advertiser: str = ""
+    sequence: int = 0
+    universaladids: Sequence[Said] | None = None
+
+
+def ad(placed: Placed, said: Ad, *, told_by_server: bool, url: Url) -> Told:
+    """An ad at its place."""
     start = milliseconds(placed.start_us)
     duration = placed_ms(placed)
     if placed.ad_id == SLATE:
-        return {
-            "adid": SLATE, "adtype": "linear", "starttime_ms": start, "duration_ms": duration,
-            "trackingevents": [],
-        }  # fmt: skip
-    found: Said = {"adid": placed.ad_id}
-    if said.creative_id:
-        found["creativeid"] = said.creative_id
-    found |= {"adtype": said.kind, "starttime_ms": start, "duration_ms": duration}
+        return Told(
+            adid=SLATE, adtype="linear", starttime_ms=start, duration_ms=duration, trackingevents=()
+        )
     skip = _skip_ms(said, duration)
-    if skip is not None:
-        found["skippable_ms"] = start + skip
-    found["trackingevents"] = [] if told_by_server else _events(said.beacons, start, duration, url)
-    clicks = _clicks(said, url)
-    if clicks:
-        found["videoclicks"] = clicks
-    if said.verifications:
-        found["adverifications"] = [_verification(one, start, url) for one in said.verifications]
+    rare = said.verifications or said.graphics or said.universal_ids
+    return Told(
+        adid=placed.ad_id,
+        creativeid=said.creative_id,
+        adtype=said.kind,
+        starttime_ms=start,
+        duration_ms=duration,
+        skippable_ms=None if skip is None else start + skip,
+        trackingevents=() if told_by_server else _events(said.beacons, start, duration, url),
+        videoclicks=_clicks(said, url),
+        errorurl=list(map(url, said.errors)) if said.errors and not told_by_server else None,
+        adtitle=said.title,
+        adsystem=said.system,
+        advertiser=said.advertiser,
+        sequence=max(0, said.sequence),
+        **(_rare(said, start, url) if rare else {}),
+    )
+
+
+def _rare(said: Ad, start: int, url: Url) -> dict[str, list[Said]]:
+    """What few ads have, each where it has any."""
+    found = {
+        "adverifications": [_verification(one, start, url) for one in said.verifications],
+        "universaladids": [
+            {"idregistry": registry, "value": value} for registry, value in said.universal_ids
+        ],
+    }
     for name, kind in (
         ("nonlinearinfo", "nonlinear"),
         ("icons", "icon"),
         ("companions", "companion"),
     ):
-        graphics = [_graphic(one, start, url) for one in said.graphics if one.kind == kind]
-        if graphics:
-            found[name] = graphics
-    if said.errors and not told_by_server:
-        found["errorurl"] = [url(one) for one in said.errors]
-    return found | _named(said)
-
-
-def _named(said: Ad) -> Said:
-    """What an ad is called: for people, and for whoever matches ads over systems."""
-    found: Said = _given(adtitle=said.title, adsystem=said.system, advertiser=said.advertiser)
-    if said.sequence > 0:
-        found["sequence"] = said.sequence
-    if said.universal_ids:
-        found["universaladids"] = [
-            {"idregistry": registry, "value": value} for registry, value in said.universal_ids
-        ]
-    return found
+        found[name] = [_graphic(one, start, url) for one in said.graphics if one.kind == kind]
+    return {name: each for name, each in found.items() if each}
 
 
 def _skip_ms(said: Ad, duration_ms: int) -> int | None:
@@ -103,39 +155,34 @@ def _skip_ms(said: Ad, duration_ms: int) -> int | None:
     return skip if skip is not None and 0 <= skip < duration_ms else None
 
 
-def _events(beacons: Iterable[Beacon], start: int, duration: int, url: Url) -> list[Said]:
+def _events(beacons: Iterable[Beacon], start: int, duration: int, url: Url) -> list[Event]:
     """By time, and of one time in the order in which they were given.
 
     What comes when the player or the viewer does something (mute, pause, skip, …) has no offset,
     and the ad's start for its time. Progress beyond the ad's real end never comes.
     """
-    found: list[Said] = []
+    quarters = _quarters(duration)
+    found: list[Event] = []
     for one in beacons:
-        offset = offset_ms(one, duration)
-        if offset is None:
-            if one.type.lower() != "progress":
-                found.append({"type": one.type, "callbackurl": url(one.url), "time_ms": start})
-        elif 0 <= offset <= duration:
-            found.append(
-                {
-                    "type": one.type,
-                    "callbackurl": url(one.url),
-                    "offset_ms": offset,
-                    "time_ms": start + offset,
-                }
-            )
+        kind = one.type.lower()
+        offset = quarters.get(kind)
+        if offset is None and kind == "progress":
+            offset = offset_ms(one, duration)
+            if offset is None or not 0 <= offset <= duration:
+                continue
+        found.append(Event(one.type, url(one.url), start + (offset or 0), offset))
     found.sort(key=_time)
     return found
 
 
-_time = itemgetter("time_ms")
+_time = attrgetter("time_ms")
 
 
-def break_events(beacons: Iterable[Beacon], start: int, end: int, url: Url) -> list[Said]:
+def break_events(beacons: Iterable[Beacon], start: int, end: int, url: Url) -> list[Event]:
     """Of a pod whose announced ads play from `start` to `end`, in milliseconds."""
     times: Mapping[str, int] = {"breakstart": start, "breakend": end}
     found = [
-        {"type": one.type, "callbackurl": url(one.url), "time_ms": times[one.type.lower()]}
+        Event(one.type, url(one.url), times[one.type.lower()])
         for one in beacons
         if one.type.lower() in times
     ]
@@ -143,13 +190,15 @@ def break_events(beacons: Iterable[Beacon], start: int, end: int, url: Url) -> l
     return found
 
 
-def _clicks(said: Ad, url: Url) -> Said:
-    found = _given(clickthroughurl=url(said.click_through) if said.click_through else "")
-    if said.click_tracking:
-        found["clicktracking"] = [{"clickurl": url(one)} for one in said.click_tracking]
-    if said.custom_clicks:
-        found["customclick"] = [{"clickurl": url(one)} for one in said.custom_clicks]
-    return found
+def _clicks(said: Ad, url: Url) -> Clicks | None:
+    through, tracking, custom = said.click_through, said.click_tracking, said.custom_clicks
+    if not (through or tracking or custom):
+        return None
+    return Clicks(
+        url(through) if through else "",
+        [{"clickurl": url(one)} for one in tracking] if tracking else None,
+        [{"clickurl": url(one)} for one in custom] if custom else None,
+    )
 
 
 def _verification(one: Verification, start: int, url: Url) -> Said:
