@@ -35,8 +35,20 @@ def begun(pod: Pod, breaks: Sequence[Break], edge_us: Micros, target_s: int) -> 
 
 
 def gone(pod: Pod, breaks: Sequence[Break], content: MediaList) -> bool:
-    """Whether nothing of a pod or its break has been in the list for a while."""
-    return _over(pod, by_pod(breaks)) + STAY_US <= content.starts[0]
+    """Whether nothing of a pod or its break has been in the list for a while.
+
+    A pod without ads changes no numbers, and stays for as long as its break may go on.
+    """
+    known = by_pod(breaks)
+    if not pod.ads and _may_go_on(pod, known):
+        return False
+    return _over(pod, known) + STAY_US <= content.starts[0]
+
+
+def _may_go_on(pod: Pod, breaks: Mapping[str, Break]) -> bool:
+    """Whether nobody knows when its break ends: without its pod it would be decided again."""
+    found = breaks.get(pod.id)
+    return found is not None and found.end_us is None and found.duration_us is None
 
 
 def _over(pod: Pod, breaks: Mapping[str, Break]) -> Micros:
@@ -91,9 +103,12 @@ def fold(
     for pod in context.pods:
         if pod not in ready:
             kept.append(pod)
-        elif _over(pod, known) + KEPT_US <= window:
+            continue
+        counts = not _everywhere(pod, shifts)
+        if counts and _over(pod, known) + KEPT_US <= window:
             shifts = {name: _caught_up(one, pod, counted) for name, one in shifts.items()}
-        elif not _everywhere(pod, shifts):
+            counts = False
+        if counts or _may_go_on(pod, known):
             kept.append(msgspec.structs.replace(pod, details=b""))
     if tuple(kept) == context.pods and shifts == context.shifts:
         return context

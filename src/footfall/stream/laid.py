@@ -89,6 +89,7 @@ class Laying(msgspec.Struct, frozen=True, gc=False):
     edge_us: Micros
     """Up to where it is known what plays."""
     target_s: int
+    """EXT-X-TARGETDURATION of the list."""
 
 
 def lay(
@@ -105,7 +106,8 @@ def lay(
 ) -> Laying:
     """Pods over a list; those beyond its edge are left out. Arguments as for `live.live`."""
     edge = content.starts[-1] if known_us is None else min(content.starts[-1], known_us)
-    target = max(content.target_s, target_s or 0)
+    # What is begun must not hang on a rendition's own target duration: subtitles have a longer one.
+    target = target_s or content.target_s
     plans = _plans(_filled(pods, shift), breaks, ads, target, edge)
     cuts = Cuts(content, marks, key)
     laid: list[Laid] = []
@@ -125,7 +127,7 @@ def lay(
         back = back and _not_before(back, cut)
         laid.append(Laid(pod, this.runs, cut, back, at_once))
         last = back if at_once or back is None else _next(back)
-    return Laying(laid, cuts, edge, target)
+    return Laying(laid, cuts, edge, max(content.target_s, target))
 
 
 class _Plan(msgspec.Struct, frozen=True, gc=False):
