@@ -31,6 +31,8 @@ from bench.stream_origin import AD_S, ADS, SEGMENT_S, SEGMENTS, VARIANTS
 AT_LEAST = 3000
 """Playlists a second."""
 CONNECTIONS = 64
+ROLE = '"role": "collector"'
+"""In a collector's command line."""
 BREAK_S = ADS * AD_S
 HEAD = (
     "Host: 127.0.0.1\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, "
@@ -106,7 +108,7 @@ private_addresses = true
             print(process.stdout.readline().strip(), file=sys.stderr)
             wait_for(port)
             found = machine.processes(process.pid)
-            yield port, next(pid for pid, line in found.items() if "collector" in line)
+            yield port, next(pid for pid, line in found.items() if ROLE in line)
         finally:
             process.terminate()
             process.wait(60)

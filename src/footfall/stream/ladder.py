@@ -13,6 +13,7 @@ import hashlib
 import math
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
+from functools import lru_cache
 
 import msgspec
 
@@ -80,6 +81,7 @@ def longest_s(media: MediaList) -> int:
     return math.floor(max(media.durations, default=0) / 1_000_000 + 0.5)
 
 
+@lru_cache(1024)
 def families(codecs: str) -> frozenset[str]:
     """The families of codecs that CODECS names; empty: unknown."""
     names = (name.strip() for name in codecs.split(","))

@@ -9,11 +9,18 @@ say of names: that is `services.allows`.
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import ipaddress
 import socket
+import sys
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 import httpcore
+
+if importlib.util.find_spec("sniffio") is None:
+    # httpcore tries to import it several times in every call, and each time the whole path is
+    # searched. This is what importing takes as "not there".
+    sys.modules.setdefault("sniffio", None)  # type: ignore[arg-type]
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 """The addresses of a host, as text; raises `OSError` where there are none."""
