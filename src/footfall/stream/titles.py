@@ -127,6 +127,9 @@ class LiveStream:
         """The last that was had: what a tracking call is told by when the origin fails."""
         self.views: OrderedDict[str, View] = OrderedDict()
         """By address."""
+        self.dated: dict[str, tuple[int, Micros]] = {}
+        """By rendition's key, of its last list that had dates: a late segment's number and start.
+        An origin that drops its dates goes on from there."""
         self.marked: set[str] = set()
         """Renditions whose lists have markers of their own."""
         self.lock = asyncio.Lock()
@@ -302,14 +305,22 @@ class Titles:
     async def _by_clock(self, stream: LiveStream, key: str, media: MediaList) -> MediaList:
         """A list by the stream's clock, whether its origin dates it or not."""
         if media.dated:
+            if len(media):
+                last = len(media) - 1
+                stream.dated[key] = (media.sequence + last, media.starts[last])
             return media
         now = self._now()
         name = contexts.clock_key(stream.service.id, stream.key)
+        dated = stream.dated.get(key)
+
+        def advance(before: Clock) -> Clock:
+            if dated is not None and before.get(key, (0, 0)) < dated:
+                before = {**before, key: dated}
+            return clock.advanced(media, before, key, now)
+
         known = contexts.read_clock((await self._sessions.read([name])).get(name))
-        if clock.advanced(media, known, key, now) is not known:
-            unit = contexts.shared_clock(
-                name, now, lambda before: clock.advanced(media, before, key, now)
-            )
+        if advance(known) != known:
+            unit = contexts.shared_clock(name, now, advance)
             try:
                 reply = (await self._sessions.commit(stream.service, unit)).reply
             except JournalUnavailable:
