@@ -15,7 +15,6 @@ from footfall.collect.slowlane import SlowLane
 from footfall.journal.contract import Health
 from footfall.journal.engines.memory import MemoryJournal
 from footfall.settings import Server, Settings
-from footfall.settings.development import DEV_SERVICES
 
 
 class Moody(MemoryJournal):
@@ -94,7 +93,7 @@ def test_what_to_paste_is_for_dev_mode_and_what_a_stranger_sends_is_escaped():
 
 def test_dev_mode_leads_to_the_demo_and_its_streams():
     slow = SlowLane(
-        settings=Settings(server=Server(), sources=(), dev=True, services=DEV_SERVICES),
+        settings=Settings(server=Server(), sources=(), dev=True),
         protocols=(),
         journal=MemoryJournal(),
         proxies=Proxies((), "x-forwarded-for"),

@@ -36,7 +36,7 @@ curl -i -X POST {base}/v1/playouts/tracking/session -H 'X-API-Key: dev-key'"""
 PASTE_QUERY = """\
 footfall query "select received_at, protocol, type, page, session_id from events" """
 PASTE_STREAM = """\
-curl -L '{base}/stream/{id}/master.m3u8?bk-ml=2.0'"""
+curl -L '{base}/stream/demo-vod/master.m3u8?bk-ml=2.0'"""
 PASTE_ADS = 'footfall query "select service, pod, outcome, ads, filled_ms from ad_breaks"'
 
 
@@ -171,9 +171,9 @@ class SlowLane:
                 "",
                 f"{base}{DEMO}",
                 "",
-                "or ask as a player does, for what is played and for what was spliced into it:",
+                "or ask as a player does what is spliced into one:",
                 "",
-                *(PASTE_STREAM.format(base=base, id=one.id) for one in self._settings.services),
+                PASTE_STREAM.format(base=base),
                 "",
                 PASTE_ADS,
             ]
