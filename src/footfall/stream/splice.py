@@ -8,6 +8,7 @@ stream's breaks and the marks: whoever knows these makes the same list.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from hashlib import blake2b
 
 from footfall.stream.folding import begun, fold, gone, unseen
@@ -44,4 +45,9 @@ __all__ = [
 
 def key(uri: str) -> str:
     """A rendition's name in the journal's state: the same for one address with any query."""
-    return blake2b(uri.partition("?")[0].encode(), digest_size=8).hexdigest()
+    return _key(uri.partition("?")[0])
+
+
+@lru_cache(4096)  # each request asks for those of a whole ladder
+def _key(address: str) -> str:
+    return blake2b(address.encode(), digest_size=8).hexdigest()
