@@ -2,7 +2,7 @@
 
 The first list that anybody sees is taken to end now. From then on segments are known by their
 media sequence numbers, whichever process sees them; of two renditions, segments of one number
-began together. Dates are not written into lists for it: the origin has none.
+began together. Sessions' lists are dated by it: the JSON's times mean nothing to a player without.
 """
 
 from __future__ import annotations
