@@ -40,11 +40,16 @@ def window(
     dates: bool = True,
     breaks: bool = False,
     folder: str = "channel-1/video-1080p-6000k/",
+    first: int = 0,
+    begin: datetime = BEGIN,
 ) -> str:
-    """The text of a live list; with `breaks`, CUE-OUT, CUE-OUT-CONT and CUE-IN."""
-    made = [head()]
+    """The text of a live list; with `breaks`, CUE-OUT, CUE-OUT-CONT and CUE-IN.
+
+    `first`: how many segments it has gone on since that one began which `begin` dates.
+    """
+    made = [head(1000 + first)]
     message = base64.b64encode(bytes(40)).decode()  # not readable, as some packagers' are
-    for number in range(count):
+    for number in range(first, first + count):
         place = number % 150
         if breaks and place <= BREAK:
             made.append(
@@ -55,7 +60,7 @@ def window(
                 else f"#EXT-X-CUE-OUT-CONT:{4 * place}/{4 * BREAK}\n"
             )
         if dates:
-            at = (BEGIN + timedelta(seconds=4 * number)).isoformat(timespec="milliseconds")
+            at = (begin + timedelta(seconds=4 * number)).isoformat(timespec="milliseconds")
             made.append(f"#EXT-X-PROGRAM-DATE-TIME:{at.replace('+00:00', 'Z')}\n")
         made.append(f"#EXTINF:4.000,\n{folder}2026/05/04/segment_{1000 + number:012d}.ts\n")
     return "".join(made)

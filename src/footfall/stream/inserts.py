@@ -29,16 +29,30 @@ class Inserts:
         self._tokens = tokens
 
     async def lists(
-        self, service: Service, pods: Sequence[Pod], rendition: Rendition, content: Content
+        self,
+        service: Service,
+        pods: Sequence[Pod],
+        rendition: Rendition,
+        content: Content,
+        known: dict[str, MediaList] | None = None,
     ) -> dict[str, MediaList]:
-        """By `Placed.creative`. What cannot be had is left out: gaps stand for it."""
-        wanted = list(dict.fromkeys(placed.creative for pod in pods for placed in pod.ads))
-        if not wanted:
-            return {}
-        found = await asyncio.gather(
-            *(self._list(service, creative, rendition, content) for creative in wanted)
-        )
-        return {name: one for name, one in zip(wanted, found, strict=True) if one is not None}
+        """By `Placed.creative`. What cannot be had is left out: gaps stand for it.
+
+        `known`: those of this rendition that were found before, to which what is found is added.
+        Many sessions have the same ads, and looking one up costs more than writing it down.
+        """
+        if known is None:
+            known = {}
+        wanted = dict.fromkeys(placed.creative for pod in pods for placed in pod.ads)
+        missing = [creative for creative in wanted if creative not in known]
+        if missing:
+            found = await asyncio.gather(
+                *(self._list(service, creative, rendition, content) for creative in missing)
+            )
+            known |= {
+                name: one for name, one in zip(missing, found, strict=True) if one is not None
+            }
+        return {creative: known[creative] for creative in wanted if creative in known}
 
     async def _list(
         self, service: Service, creative: str, rendition: Rendition, content: Content

@@ -218,7 +218,7 @@ class LiveCalls:
         pods = (*context.pods, *view.slots)
         shift = context.shifts.get(view.key) or splice.unseen(context.shifts)
         shown = [pod for pod in pods if pod.decided and pod.ads]
-        ads = await self._inserts.lists(service, shown, view.rendition, view.content)
+        ads = await self._inserts.lists(service, shown, view.rendition, view.content, view.ads)
         target = service.target_duration_seconds or view.reference.target_s
         make = partial(
             splice.live,
@@ -268,8 +268,12 @@ def _folding(
     ads: Mapping[str, MediaList],
 ) -> Callable[[Context], Context] | None:
     """What counts pods in that are gone for good, where there are any that are not yet."""
+    window = view.media.starts[0]
     if not any(
-        folding.gone(pod, view.breaks, view.media) and (not pod.ads or pod.at_us >= shift.upto_us)
+        # Few pods begin before the window: only these are worth a closer look.
+        pod.start_us < window
+        and folding.gone(pod, view.breaks, view.media)
+        and (not pod.ads or pod.at_us >= shift.upto_us)
         for pod in pods
     ):
         return None

@@ -104,6 +104,8 @@ class View(msgspec.Struct, frozen=True):
     """Of a channel: what plays instead of its loop, the same for every session."""
     stream: LiveStream
     texts: dict[Hashable, Body]
+    ads: dict[str, MediaList] = {}
+    """Lists of ads by `Placed.creative`, as they were needed so far."""
 
     def keep(self, signature: Hashable, body: Body) -> None:
         """Keep a text for the next session that has the same."""
