@@ -55,6 +55,12 @@ def test_segments_keep_number_time_and_discontinuity_as_the_window_moves(start, 
     assert two.discontinuity_sequence >= one.discontinuity_sequence
 
 
+def test_discontinuities_are_counted_from_not_long_ago():
+    since_2026 = NOW - 1_767_225_600 * SECOND
+    assert 0 < window(TURN, NOW).discontinuity_sequence <= since_2026 // TURN.lasts_us * 3
+    assert window(TURN, 1_700_000_000 * SECOND).discontinuity_sequence >= 0
+
+
 @given(st.integers(0, 200_000_000))
 def test_it_lists_what_is_over_and_goes_back_as_far_as_it_says(moment):
     now = NOW + moment

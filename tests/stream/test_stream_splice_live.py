@@ -381,6 +381,14 @@ def test_an_ad_that_is_longer_here_than_announced_leaves_no_hole(origin):
     assert spliced.sequence == 116
 
 
+def test_what_plays_in_a_slot_ends_about_where_the_slot_does(origin):
+    film = Placed("slot:film", "https://ads.example/a", AT, 5 * S, announced=False)
+    slot = Pod("slot:film", AT, decided=True, at_us=AT, until_us=AT + 5 * S, ads=(film,))
+    spliced = made(seen(origin, 34, 12), [slot])
+    assert names(spliced) == [*plays(*range(105, 110)), "a/0", "a/1", *plays(*range(112, 117))]
+    assert spliced.sequence == 105
+
+
 def test_what_has_begun_before_an_early_return_is_listed_in_every_rendition(origin):
     """Its first segment may be longer here than the target duration by a little."""
     lists = {"https://ads.example/a": creative("a", 9_600_000, 2_400_000, target_s=2)}

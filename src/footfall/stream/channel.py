@@ -19,6 +19,9 @@ from footfall.stream.contract import MediaList
 SECOND = 1_000_000
 WINDOW_US = 60 * SECOND
 """How far back a channel's playlist goes."""
+TAGS_SINCE_US = 1_767_225_600 * SECOND
+"""Discontinuities are counted from 2026 on: at each refresh hls.js goes through all numbers below
+that of the list, and fifty million of them take half a second."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _CLEAR = "#EXT-X-KEY:METHOD=NONE\n"
 
@@ -122,6 +125,7 @@ def window(turn: Loop, now: Micros, window_us: int = WINDOW_US) -> MediaList:
     for index in marks:
         chunks[index] = f"#EXT-X-DISCONTINUITY\n{chunks[index]}"
     turns, place = places[0]
+    turns = max(0, turns - TAGS_SINCE_US // turn.lasts_us)
     return MediaList(
         url=turn.url,
         target_s=turn.target_s,

@@ -291,7 +291,8 @@ class Placed(msgspec.Struct, frozen=True, omit_defaults=True, array_like=True, g
     duration_us: int
     """What the segments of its reference rendition add up to (for a slate: what it fills)."""
     announced: bool = True
-    """False: a slate of unknown end, which the JSON does not tell of."""
+    """False: the JSON does not tell of it, so it may be cut short: a slate of unknown end, or what
+    plays in a channel's slot."""
 
 
 class Pod(msgspec.Struct, frozen=True, omit_defaults=True, array_like=True, gc=False):

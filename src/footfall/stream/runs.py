@@ -137,7 +137,7 @@ def runs(
     found: list[Run] = []
     for position, placed in enumerate(pod.ads):
         media = ads.get(placed.creative) or gap(placed.duration_us, target_s, placed.creative)
-        ends = list(accumulate(media.durations))
+        ends = _ends(media)
         slate = placed.ad_id == SLATE
         stop = placed.start_us + placed.duration_us
         if end_us is not None:
@@ -145,6 +145,8 @@ def runs(
         if not slate:
             least = min(placed.duration_us, target_s * 1_000_000)
             run = Run(position, slate, placed.start_us, least, media, ends, len(ends))
+            if not placed.announced:  # what fills a channel's slot may be longer than that
+                run = _within(run, stop, least * 9 // 20)
             if end_us is not None and (run := _within(run, end_us, SLACK_US)).size == 0:
                 break
             found.append(run)
@@ -162,6 +164,15 @@ def runs(
     return found
 
 
+def _ends(media: MediaList) -> Sequence[int]:
+    """Where each segment ends, from the start of the first: the starts say so if they begin with 0
+    and are no dates.
+    """
+    if media.dated or media.starts[0]:
+        return list(accumulate(media.durations))
+    return media.starts[1:]
+
+
 def _within(run: Run, end_us: Micros, slack_us: int) -> Run:
     """A run, cut short. What is begun has at least one segment, in every rendition."""
     if run.start_us + run.least_us > end_us + slack_us:
@@ -172,6 +183,7 @@ def _within(run: Run, end_us: Micros, slack_us: int) -> Run:
 # The text of a run
 
 
+@lru_cache(4096)  # breaks begin for many sessions at the same moments
 def date(at_us: Micros) -> str:
     seconds, rest = divmod((at_us + 500) // 1000, 1000)
     moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
@@ -180,6 +192,8 @@ def date(at_us: Micros) -> str:
 
 def in_force(column: Sequence[tuple[int, str]], index: int) -> str:
     """What a column of `MediaList.keys` or `.maps` has for a segment."""
+    if not column:
+        return ""
     at = bisect_right(column, index, key=itemgetter(0)) - 1
     return column[at][1] if at >= 0 else ""
 

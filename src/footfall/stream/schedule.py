@@ -172,10 +172,11 @@ def pods(slots: Iterable[Planned], durations: Mapping[str, int]) -> tuple[Pod, .
         if lasts <= 0:
             continue
         until = min(one.end_us, one.start_us + lasts)
-        placed = Placed(f"slot:{one.id}", one.replacement, one.start_us, until - one.start_us)
+        name, plays = f"slot:{one.id}", until - one.start_us
+        placed = Placed(name, one.replacement, one.start_us, plays, announced=False)
         found.append(
             Pod(
-                f"slot:{one.id}",
+                name,
                 one.start_us,
                 decided=True,
                 at_us=one.start_us,
