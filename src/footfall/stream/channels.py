@@ -24,7 +24,7 @@ from footfall.stream.contract import (
     Rendition,
 )
 from footfall.stream.lines import PlaylistError
-from footfall.stream.origin import Origins
+from footfall.stream.origin import Lists, Origins
 from footfall.stream.schedule import Planned
 from footfall.stream.services import folder_of_channel
 from footfall.stream.slots import Slots
@@ -47,7 +47,7 @@ class _Schedule(msgspec.Struct, frozen=True):
     """When it is to be looked at again."""
 
 
-class Playlists:
+class Playlists(Lists):
     """Playlists of origins and of channels; the interface of `Origins`, whose faults it has too."""
 
     def __init__(
@@ -88,28 +88,7 @@ class Playlists:
         renditions = assets[0].playlist.renditions
         if not (dot and ending == "m3u8" and number.isdecimal() and int(number) < len(renditions)):
             raise FetchError("status", f"The channel has no {file}; it has {MULTIVARIANT}.", 404)
-        return await self._window(service, uri, renditions[int(number)], assets)
-
-    async def media(
-        self,
-        service: Service,
-        uri: str,
-        *,
-        live: bool,
-        variables: Mapping[str, str] = lines.NONE,
-    ) -> MediaList:
-        """The media playlist at an absolute address."""
-        found = await self.playlist(service, uri, live=live, variables=variables)
-        if not isinstance(found, MediaList):
-            raise PlaylistError("It is a multivariant playlist, where a media playlist is meant.")
-        return found
-
-    async def multivariant(self, service: Service, uri: str, *, live: bool = False) -> Multivariant:
-        """The multivariant playlist at an absolute address."""
-        found = await self.playlist(service, uri, live=live)
-        if not isinstance(found, Multivariant):
-            raise PlaylistError("It is a media playlist, where a multivariant playlist is meant.")
-        return found
+        return await self._window(service, folder + file, renditions[int(number)], assets)
 
     async def close(self) -> None:
         await self._origins.close()
@@ -183,7 +162,7 @@ class Playlists:
             )
         )
         known = self._loops.get(uri)
-        if known is None or any(a is not b for a, b in zip(known[0], lists, strict=False)):
+        if known is None or [*map(id, known[0])] != [*map(id, lists)]:
             try:
                 loop = channel.loop(uri, lists, [one.lasts_us for one in assets])
             except ValueError as fault:

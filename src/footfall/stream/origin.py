@@ -8,6 +8,7 @@ player could still go on with it, then the fault. How lists are read is not know
 
 from __future__ import annotations
 
+import abc
 import asyncio
 import time
 from collections import OrderedDict
@@ -98,12 +99,52 @@ class _Entry:
         self.flight: asyncio.Task[None] | None = None
 
 
-class Origins:
-    """Playlists of other servers, for every part of a process that needs them.
+class Lists(abc.ABC):
+    """Playlists by their addresses, wherever they come from.
 
     Everything raises `FetchError`, and `PlaylistError` for what came and is no such playlist;
     `status_of` is the status that tells a client of either.
     """
+
+    @abc.abstractmethod
+    async def playlist(
+        self,
+        service: Service,
+        uri: str,
+        *,
+        live: bool,
+        variables: Mapping[str, str] = lines.NONE,
+    ) -> Playlist:
+        """Whichever kind of playlist stands at an absolute address.
+
+        The same object as before as long as it is the same text. `variables`: those of its
+        multivariant playlist, which EXT-X-DEFINE may import.
+        """
+
+    async def media(
+        self,
+        service: Service,
+        uri: str,
+        *,
+        live: bool,
+        variables: Mapping[str, str] = lines.NONE,
+    ) -> MediaList:
+        """The media playlist at an absolute address; see `playlist`."""
+        found = await self.playlist(service, uri, live=live, variables=variables)
+        if not isinstance(found, MediaList):
+            raise PlaylistError("It is a multivariant playlist, where a media playlist is meant.")
+        return found
+
+    async def multivariant(self, service: Service, uri: str, *, live: bool = False) -> Multivariant:
+        """The multivariant playlist at an absolute address; see `playlist`."""
+        found = await self.playlist(service, uri, live=live)
+        if not isinstance(found, Multivariant):
+            raise PlaylistError("It is a media playlist, where a multivariant playlist is meant.")
+        return found
+
+
+class Origins(Lists):
+    """Playlists of other servers, for every part of a process that needs them."""
 
     def __init__(
         self,
@@ -133,35 +174,9 @@ class Origins:
         live: bool,
         variables: Mapping[str, str] = lines.NONE,
     ) -> Playlist:
-        """Whichever kind of playlist stands at an absolute address.
-
-        The same object as before as long as it is the same text. `variables`: those of its
-        multivariant playlist, which EXT-X-DEFINE may import.
-        """
         key = _Key(service.id, uri, live, variables=tuple(variables.items()))
         found = await self._get(service, key)
         assert not isinstance(found, Document)
-        return found
-
-    async def media(
-        self,
-        service: Service,
-        uri: str,
-        *,
-        live: bool,
-        variables: Mapping[str, str] = lines.NONE,
-    ) -> MediaList:
-        """The media playlist at an absolute address; see `playlist`."""
-        found = await self.playlist(service, uri, live=live, variables=variables)
-        if not isinstance(found, MediaList):
-            raise PlaylistError("It is a multivariant playlist, where a media playlist is meant.")
-        return found
-
-    async def multivariant(self, service: Service, uri: str, *, live: bool = False) -> Multivariant:
-        """The multivariant playlist at an absolute address; see `playlist`."""
-        found = await self.playlist(service, uri, live=live)
-        if not isinstance(found, Multivariant):
-            raise PlaylistError("It is a media playlist, where a multivariant playlist is meant.")
         return found
 
     async def document(self, service: Service, uri: str, *, live: bool) -> Document:
