@@ -142,3 +142,16 @@ def test_everything_that_is_said_can_be_journalled():
     assert [one["type"] for one in found][-3:] == ["ad-segment", "beacon-due", "beacon"]
     assert found[-1]["properties"]["latency_ms"] == 1.235
     assert all(one["properties"]["service"] == "tv" for one in found)
+
+
+def test_who_joins_within_a_break_is_owed_what_was_left_of_it():
+    one, details = pod(15, 3)
+    joined = START + 12 * SECOND
+    whole, left = (
+        events.decided(
+            START, one, details, offered(2), mode="replacement", tracking="server", from_us=since
+        )[0].properties
+        for since in (None, joined)
+    )
+    assert (whole["planned_ms"], whole["outcome"]) == (30_000, "partial")
+    assert (left["planned_ms"], left["outcome"]) == (18_000, "filled")

@@ -41,7 +41,7 @@ AD_COLUMNS: Mapping[str, tuple[AdColumn, ...]] = {
         (
             "planned_ms",
             "BIGINT",
-            "How long the break was said to be; NULL where nobody said, of vod for one.",
+            "How much of the break was left to fill, as its length was said; NULL: nobody said.",
             "milliseconds",
             False,
         ),

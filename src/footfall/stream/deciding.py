@@ -161,6 +161,7 @@ class Decider:
             self._jobs[name] = task
 
         def done(_task: asyncio.Task[None]) -> None:
+            job.close()  # if it was given up before it began
             for name in names:
                 if self._jobs.get(name) is task:
                     del self._jobs[name]
@@ -204,6 +205,7 @@ class Decider:
             told,
             mode=filling.mode,
             tracking=service.tracking,
+            from_us=start,
         )
         if await self._settle(session, claim, [placement.pod], said, client):
             self._errors.tell(service, told.failures, values)

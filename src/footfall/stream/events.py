@@ -121,11 +121,23 @@ def session(at: Micros, *, kind: str, workflow: str, path: str) -> Said:
 
 
 def decided(
-    at: Micros, pod: Pod, details: Details, offer: Offer, *, mode: Mode, tracking: str
+    at: Micros,
+    pod: Pod,
+    details: Details,
+    offer: Offer,
+    *,
+    mode: Mode,
+    tracking: str,
+    from_us: Micros | None = None,
 ) -> list[Said]:
-    """A pod, its ads and what went wrong, as they are journalled with the decision."""
+    """A pod, its ads and what went wrong, as they are journalled with the decision.
+
+    `from_us`: from where on a live break was the session's to fill; None: all of it. Who joins
+    within a break is owed no more; who gets ads late is.
+    """
+    room_us = _room_us(pod, from_us)
     return [
-        _ad_break(at, pod, offer, mode, _outcome(pod, offer)),
+        _ad_break(at, pod, offer, room_us, _outcome(pod, offer, room_us), mode=mode),
         *_ads(at, pod, details, mode, tracking),
         *(ad_error(at, pod.id, failure) for failure in offer.failures),
     ]
@@ -133,10 +145,18 @@ def decided(
 
 def lost(at: Micros, pod: Pod, *, mode: Mode, reason: str) -> Said:
     """A pod whose claim ran out undecided: the original plays."""
-    return _ad_break(at, pod, Offer(), mode, ("lost", reason))
+    return _ad_break(at, pod, Offer(), pod.planned_us, ("lost", reason), mode=mode)
 
 
-def _ad_break(at: Micros, pod: Pod, offer: Offer, mode: Mode, came_to: tuple[Outcome, str]) -> Said:
+def _ad_break(
+    at: Micros,
+    pod: Pod,
+    offer: Offer,
+    room_us: int | None,
+    came_to: tuple[Outcome, str],
+    *,
+    mode: Mode,
+) -> Said:
     outcome, reason = came_to
     ads = [one for one in pod.ads if one.ad_id != SLATE]
     slates = [one for one in pod.ads if one.ad_id == SLATE and one.announced]
@@ -144,7 +164,7 @@ def _ad_break(at: Micros, pod: Pod, offer: Offer, mode: Mode, came_to: tuple[Out
         "pod": pod.id,
         "mode": mode,
         "start_ms": milliseconds(pod.start_us),
-        "planned_ms": None if pod.planned_us is None else milliseconds(pod.planned_us),
+        "planned_ms": None if room_us is None else milliseconds(room_us),
         "filled_ms": sum(map(placed_ms, ads)),
         "slate_ms": sum(map(placed_ms, slates)),
         "offered": len(offer.ads),
@@ -157,15 +177,22 @@ def _ad_break(at: Micros, pod: Pod, offer: Offer, mode: Mode, came_to: tuple[Out
     return Said("ad-break", at, properties)
 
 
-def _outcome(pod: Pod, offer: Offer) -> tuple[Outcome, str]:
+def _room_us(pod: Pod, from_us: Micros | None) -> int | None:
+    """How much of a break there was to be filled, as far as its length is known."""
+    if pod.planned_us is None or from_us is None:
+        return pod.planned_us
+    return max(0, pod.start_us + pod.planned_us - max(pod.start_us, from_us))
+
+
+def _outcome(pod: Pod, offer: Offer, room_us: int | None) -> tuple[Outcome, str]:
     """What became of a decided pod, and why where it is not filled."""
     ads = [one for one in pod.ads if one.ad_id != SLATE]
     serious = [one for one in offer.failures if one.code != NO_ADS]
     text = next((one.reason for one in (*serious, *offer.failures)), "")
     if not ads:
         return ("failed" if serious or offer.ads else "empty"), text
-    if pod.planned_us is not None:
-        short = milliseconds(pod.planned_us) - sum(map(placed_ms, ads)) >= FILLED_MS
+    if room_us is not None:
+        short = milliseconds(room_us) - sum(map(placed_ms, ads)) >= FILLED_MS
     else:
         short = len(ads) < len(offer.ads)
     return ("partial", text) if short else ("filled", "")
