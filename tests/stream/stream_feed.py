@@ -205,8 +205,8 @@ def _ad(name, number, of):
 
 def offered(url):
     """The ad server: the ads that the session's parameter `ads` names."""
-    names = query(url).get("ads", "")
-    return vast(*names.split(",")) if names else vast()
+    names = query(url).get("ads", "").split(",")
+    return vast(*(name for name in names if name in ADS))
 
 
 def label(uri):

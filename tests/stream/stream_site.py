@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import json
 import selectors
 from collections import Counter
@@ -37,7 +38,7 @@ from footfall.stream.live_calls import LiveCalls
 from footfall.stream.origin import Origins
 from footfall.stream.prepared import Store
 from footfall.stream.requests import Requests, new_session_id
-from footfall.stream.services import allows
+from footfall.stream.services import allows, folder_of_channel
 from footfall.stream.sessions import Sessions
 from footfall.stream.slots import Slots
 from footfall.stream.titles import Titles
@@ -53,7 +54,9 @@ class _Selector(selectors.DefaultSelector):
     loop = None
 
     def select(self, timeout=None):
-        if self.loop.outside and timeout != 0:  # a thread or a disk is at work, which takes its own time
+        if (
+            self.loop.outside and timeout != 0
+        ):  # a thread or a disk is at work, which takes its own time
             return super().select(REAL_SECONDS)
         if timeout is None:
             found = super().select(REAL_SECONDS)
@@ -184,7 +187,7 @@ class Process:
         limits = Streams(**limits)
         loop = asyncio.get_running_loop()
         self.fetcher = fetcher
-        self.services = {one.id: one for one in services}
+        self.services = {one.id: _in_folder(one) for one in services}
         self.state = State(journal)
         tally = Tally()
         numbers = count()
@@ -269,6 +272,12 @@ class Process:
         await self.beacons.close(beacons_seconds)
         for one in self._closing:
             await one.close()
+
+
+def _in_folder(service):
+    """As `Services` gives it: a channel's own playlists lie in a folder of no network."""
+    folder = folder_of_channel(service)
+    return service if folder is None else dataclasses.replace(service, origin=folder)
 
 
 def _client(scope, service, session_id):
