@@ -24,6 +24,8 @@ TRACKER = (
     "https://track.example.com/v1/events/{kind}?ad={ad}&amp;n={place}&amp;campaign=1234567890"
     "&amp;session=0192f000-0000-7000-8000-000000000000&amp;line=42&amp;cb=[CACHEBUSTING]"
 )
+COUNT = "/count"
+"""How many playlists of live streams were asked for."""
 NAMED = {"creativeView": "creativeView", "progress": 'progress" offset="00:00:10'}
 
 
@@ -116,12 +118,16 @@ def answer(path: str, base: str) -> str:
 
 async def serve(port: int) -> None:
     base = f"http://127.0.0.1:{port}"
+    windows = 0
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal windows
         try:
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
-                body = answer(head.split(b" ", 2)[1].decode(), base).encode()
+                path = head.split(b" ", 2)[1].decode()
+                windows += path.startswith("/live/")
+                body = (str(windows) if path == COUNT else answer(path, base)).encode()
                 kind = "application/xml" if body.startswith(b"<") else "application/x-mpegurl"
                 writer.write(
                     f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\n"
