@@ -34,6 +34,8 @@ CONNECTIONS = 64
 ROLE = '"role": "collector"'
 """In a collector's command line."""
 BREAK_S = ADS * AD_S
+LONG_BREAK_S = 3600
+"""Long enough for all sessions to begin within it."""
 HEAD = (
     "Host: 127.0.0.1\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, "
     "like Gecko) Chrome/140.0.0.0 Safari/537.36\r\nAccept: */*\r\nOrigin: https://www.example.com"
@@ -173,10 +175,10 @@ def ask(port: int, requests: Sequence[str], connections: int = 32) -> bytes:
     return last
 
 
-def stream_folder(*, in_break: bool) -> str:
-    """A stream of its own. A break has begun a segment ago, so that who joins is within it."""
+def stream_folder(break_s: int) -> str:
+    """A stream of its own. A break has begun two segments ago, so that who joins is within it."""
     now = int(time.time()) // SEGMENT_S * SEGMENT_S
-    return f"{now - 2 * SEGMENT_S}-{BREAK_S}" if in_break else f"{now}-0"
+    return f"{now - 2 * SEGMENT_S if break_s else now}-{break_s}"
 
 
 class Site(NamedTuple):
@@ -191,7 +193,7 @@ class Site(NamedTuple):
 
 
 def measure(case: Case, site: Site, *, seconds: int, rounds: int) -> Measured:
-    stream = stream_folder(in_break=case.in_break)
+    stream = stream_folder(BREAK_S if case.in_break else 0)
     requests = [request(stream, n, zipped=case.zipped) for n in range(case.sessions)]
     ask(site.port, [request(stream, n) for n in range(case.sessions)])
     text = ask(site.port, [request(stream, 0)])
@@ -270,7 +272,7 @@ def proportional_mb(pid: int) -> float:
 
 def hold(sessions: int, port: int, pid: int, data: Path) -> Held:
     """Begin so many sessions within a break, each with a decision; then track each."""
-    stream = stream_folder(in_break=True)
+    stream = stream_folder(LONG_BREAK_S)
     ask(port, [request("0-0", 0)])
     before = proportional_mb(pid)
     began = time.monotonic()

@@ -372,8 +372,9 @@ def _sent_headers(url: httpx.URL, headers: Mapping[str, str]) -> list[tuple[byte
 
 def _clean(value: str) -> bytes:
     """A header's value without what would end it: values may come from strangers."""
-    kept = "".join(character for character in value if character.isprintable())
-    return kept.strip().encode("latin-1", "replace")
+    if not value.isprintable():
+        value = "".join(character for character in value if character.isprintable())
+    return value.strip().encode("latin-1", "replace")
 
 
 def _names(headers: list[tuple[bytes, bytes]]) -> dict[str, str]:

@@ -159,7 +159,9 @@ def headers(values: Values) -> dict[str, str]:
     servers look at User-Agent and X-Forwarded-For.
     """
     # What is not ASCII cannot be in a header, and no user agent needs it.
-    agent = "".join(one for one in values.agent if " " <= one <= "~")
+    agent = values.agent
+    if not (agent.isascii() and agent.isprintable()):
+        agent = "".join(one for one in agent if " " <= one <= "~")
     found = {"User-Agent": agent or SERVER_AGENT}
     if agent:
         found["X-Device-User-Agent"] = agent

@@ -159,7 +159,9 @@ def address(element: Element | None, *path: str) -> str:
     not ASCII encoded (https://url.spec.whatwg.org/#concept-basic-url-parser). So none can break
     out of a line of a playlist or of a header.
     """
-    written = quote(re.sub(r"[\t\r\n]", "", text(element, *path)), safe=_PRINTABLE)
+    written = text(element, *path)
+    if not _ADDRESS.fullmatch(written):  # nearly every one is as it should be
+        written = quote(re.sub(r"[\t\r\n]", "", written), safe=_PRINTABLE)
     return written if _ADDRESS.fullmatch(written) and not _NO_HOST.match(written) else ""
 
 
