@@ -188,6 +188,11 @@ def test_the_page(visitor):
     assert "ad_breaks" in asked.text
 
 
+def test_events_of_streams_say_what_happened(visitor):
+    text = visitor.page("/console/events", type="ad-break").text
+    assert "partial, 1 of 1 ads, 10 s of" in text
+
+
 def test_the_page_of_an_idle_server(empty):
     visitor = empty.operator()
     assert "No ad breaks in the period." in visitor.page("/console/ads").text

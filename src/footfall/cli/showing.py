@@ -14,11 +14,11 @@ from typing import Any
 import click
 import msgspec
 
-from footfall.cli import stream_words as streams
 from footfall.cli.asking import asking
 from footfall.cli.configuration import Configuration, config_option, data_option
 from footfall.cli.output import print_mapping, print_table
 from footfall.errors import ProfileUnknown, SessionUnknown
+from footfall.stream import words as streams
 
 Row = Mapping[str, Any]
 

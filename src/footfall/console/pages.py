@@ -40,6 +40,7 @@ from footfall.console.paging import NotUnderstood
 from footfall.control.contract import CONTENT_TYPES
 from footfall.errors import FootfallError
 from footfall.lake.tables import EVENTS, TABLES
+from footfall.stream.words import words as stream_words
 
 if TYPE_CHECKING:
     import jinja2
@@ -198,7 +199,12 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        environment.filters.update(words.FILTERS, carried_session=_carried_session, metric=metric)
+        environment.filters.update(
+            words.FILTERS,
+            carried_session=_carried_session,
+            metric=metric,
+            stream_words=stream_words,
+        )
         environment.globals.update(root=ROOT, navigation=NAVIGATION, version=__version__, url=_url)
         return environment
 

@@ -19,7 +19,7 @@
 ``deciding``     one ad decision per break and session, over all processes (`decisions`); where
                  ads go is settled by `placing`, and `error_calls` tells ad servers of failures
 ``live_calls`` ``vod_calls``  what a session's call comes to; `inserts` has the ads' lists
-``events``       what is recorded, in one vocabulary
+``events``       what is recorded, in one vocabulary; `words` tells it to people
 ``tracking``     the session-tracking JSON (`tracking_ads`); ``beacons`` server-side tracking, of
                  what is `owed` when a segment is asked for by its token (`ad_tokens`)
 ``services``     the services of the settings: whom they may ask, and how addresses are paths

@@ -93,7 +93,7 @@ export class View {
       said.append(", ", json);
       if (this.console) {
         const events = element("a", "", "its events in the console");
-        events.href = `${this.console}/console/events?session=${encodeURIComponent(session.id)}`;
+        events.href = `${this.console}/console/events?session_id=${encodeURIComponent(session.id)}`;
         said.append(", ", events);
       }
     }

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 
+import msgspec
 import pytest
 
-from footfall.cli.stream_words import WORDS, words
 from footfall.stream import events
 from footfall.stream.contract import SLATE, Ad, Details, Failure, Offer, Placed, Pod
 from footfall.stream.events import Place
+from footfall.stream.words import WORDS, words
 
 PLACE = Place("slot:1", "kettle", 2)
 POD = Pod(
@@ -66,8 +67,11 @@ DECIDED = events.decided(
     ],
 )
 def test_an_event_of_each_type_in_words(said, told):
+    row = {"protocol": "broadpeak", "type": said.type, "properties": said.properties}
     assert (
-        words({"protocol": "broadpeak", "type": said.type, "properties": said.properties}) == told
+        words(row)
+        == words({**row, "properties": msgspec.Raw(msgspec.json.encode(said.properties))})
+        == told
     )
 
 

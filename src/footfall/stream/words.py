@@ -1,9 +1,14 @@
-"""Events of streams in a few words, out of their properties: for `footfall session`."""
+"""Events of streams in a few words, out of their properties: for whoever shows them to people.
+
+Imports nothing of streams: a console needs none of them.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any
+
+import msgspec
 
 PROTOCOL = "broadpeak"
 
@@ -11,10 +16,17 @@ Row = Mapping[str, Any]
 
 
 def words(row: Row) -> str:
-    """What an event of a timeline says; nothing of another protocol's, or of an unknown type."""
+    """What an event says; nothing of another protocol's, or of an unknown type.
+
+    `row`: its columns, `properties` as they are or as JSON.
+    """
     say = WORDS.get(row["type"])
+    if row["protocol"] != PROTOCOL or say is None:
+        return ""
     said = row["properties"]
-    if row["protocol"] != PROTOCOL or say is None or not isinstance(said, Mapping):
+    if isinstance(said, bytes | msgspec.Raw):
+        said = msgspec.json.decode(said)
+    if not isinstance(said, Mapping):
         return ""
     return ", ".join(part for part in say(said) if part)
 
