@@ -338,9 +338,11 @@ def test_ads_come_one_by_one_and_whole():
         (found,) = ask(tracker, [pod], window=window(edge_s))["adpods"] or [None]
         return found and (found["duration_ms"], [ad["adid"] for ad in found["ads"]])
 
+    # As soon as lists show it: when a target duration of it is over.
     assert told(0) is None
-    assert told(0.001) == told(10) == (10_000, ["a"])
-    assert told(10.001) == (20_000, ["a", "b"])
+    assert told(0.001) == told(5.9) == (0, [])
+    assert told(6) == told(15.9) == (10_000, ["a"])
+    assert told(16) == (20_000, ["a", "b"])
     assert told(26) == told(500) == (30_000, ["a", "b", SLATE])
 
 
@@ -353,7 +355,7 @@ def test_a_break_is_told_before_its_decision_and_keeps_its_id():
     claimed = Pod(name, START, START + 9)
     assert ask(tracker, [claimed], window=window(2), breaks=breaks)["adpods"] == [empty]
     decided = make(name, START, [("a", 20 * SECOND)])
-    (pod,) = ask(tracker, [decided], window=window(4), breaks=breaks)["adpods"]
+    (pod,) = ask(tracker, [decided], window=window(6), breaks=breaks)["adpods"]
     assert (pod["id"], pod["starttime_ms"], pod["duration_ms"]) == (name, START // MS, 20_000)
 
 
@@ -364,6 +366,15 @@ def test_what_begins_after_an_early_return_is_never_told():
     assert [ad["adid"] for ad in told["ads"]] == ["a"]
     # It is gone from the manifest when its first ad is, not when it was to end.
     assert ask(Tracking(), [pod], window=window(60, 21), breaks=back)["adpods"] == []
+
+
+def test_what_begins_just_before_an_early_return_is_never_told():
+    """No list has room for it there."""
+    pod = make("slot:b", START, [("a", 10 * SECOND), ("b", 10 * SECOND)], planned_us=20 * SECOND)
+    back = [Break("b", START, 20 * SECOND, START + 12 * SECOND)]
+    for edge in (10.5, 12.5, 40):
+        (told,) = ask(Tracking(), [pod], window=window(edge), breaks=back)["adpods"]
+        assert [ad["adid"] for ad in told["ads"]] == ["a"]
 
 
 def test_a_slate_of_unknown_end_is_not_told():

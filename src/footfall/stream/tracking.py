@@ -16,9 +16,10 @@ from typing import NamedTuple
 import msgspec
 
 from footfall.model import Micros
-from footfall.stream import contexts, macros, tracking_ads
+from footfall.stream import contexts, laid, macros, tracking_ads
 from footfall.stream.contract import Break, Placed, Pod
 from footfall.stream.events import milliseconds, placed_ms
+from footfall.stream.runs import SLACK_US
 
 STAY_US: Micros = 10_000_000
 """How long a pod stays after its last segment has left the manifest."""
@@ -50,6 +51,14 @@ class _Way(NamedTuple):
     told_by_server: bool
     position: int
     """BREAKPOSITION."""
+
+
+class _Shown(NamedTuple):
+    """How live pods are told."""
+
+    told_by_server: bool
+    least_us: int
+    """A list begins an ad when it has this much of it, or all: `folding.begun`."""
 
 
 class _Told(msgspec.Struct, frozen=True):
@@ -111,7 +120,7 @@ class Tracking:
                 for pod in pods
             ]
         else:
-            shown = self._live(pods, window, breaks, told_by_server)
+            shown = self._live(pods, window, breaks, _Shown(told_by_server, target_s * 1_000_000))
         shown.sort(key=lambda one: one[0])
         parts = [
             b'{"refresh_delay_ms":%d,"timereference_ms":0,"adpods":['
@@ -128,34 +137,38 @@ class Tracking:
         return b"".join(parts)
 
     def _live(
-        self, pods: Sequence[Pod], window: Window, breaks: Sequence[Break], told_by_server: bool
+        self, pods: Sequence[Pod], window: Window, breaks: Sequence[Break], how: _Shown
     ) -> list[tuple[Micros, bytes]]:
-        ends = {f"slot:{one.id}": one for one in breaks}
+        known = laid.by_pod(breaks)
+        ends = dict(known)
         shown = []
         for pod in pods:
             end, edge = _end(pod), window.edge_us
             back = ends.pop(pod.id, None)
             if back is not None and back.end_us is not None:
-                # Ads that would begin after an early return are never played.
-                end, edge = min(end, back.end_us), min(edge, back.end_us)
+                end = min(end, back.end_us)
+                returns, early = laid.end_of(pod, known)
+                if early:
+                    # What would begin at an early return, or just before it, is never played.
+                    edge = min(edge, returns + SLACK_US)
             if pod.start_us < window.edge_us and _stays(pod.id, end, window):
-                way = _Way(told_by_server, position(pod))
-                shown.append((pod.start_us, self._pod(pod, edge, way)))
+                way = _Way(how.told_by_server, position(pod))
+                shown.append((pod.start_us, self._pod(pod, edge, way, how.least_us)))
         for name, one in ends.items():
             end = one.end_us if one.end_us is not None else one.start_us + (one.duration_us or 0)
             if one.start_us < window.edge_us and _stays(name, end, window):
                 shown.append((one.start_us, _head(name, one.start_us) + _NOTHING))
         return shown
 
-    def _pod(self, pod: Pod, edge_us: Micros | None, way: _Way) -> bytes:
+    def _pod(self, pod: Pod, edge_us: Micros | None, way: _Way, least_us: int = 0) -> bytes:
         if not pod.decided or not pod.details:
             return _head(pod.id, pod.start_us) + _NOTHING
         told = self._told(pod, way)
         count = len(told.places)
         if edge_us is not None:
-            # An ad whose first segment is listed began before the edge. One that begins at it may
-            # never be listed: the break may end there.
-            while count and told.places[count - 1].start_us >= edge_us:
+            # As lists have it: an ad of which there is less room than this may never be listed,
+            # since the break may end there.
+            while count and _begins(told.places[count - 1], least_us) > edge_us:
                 count -= 1
         if count == len(told.places):
             return told.whole
@@ -173,6 +186,11 @@ class Tracking:
             _, oldest = self._kept.popitem(last=False)
             self._room += oldest.size()
         return told
+
+
+def _begins(one: Placed, least_us: int) -> Micros:
+    """Where the edge is when a list is sure to show an ad."""
+    return one.start_us + min(one.duration_us, least_us)
 
 
 def _tell(pod: Pod, way: _Way) -> _Told:
