@@ -16,6 +16,7 @@ import pytest
 from click.testing import CliRunner
 
 from footfall.cli import cli, streams
+from footfall.stream import checking_tracking
 from footfall.stream.checking import SCHEMA, Check
 from footfall.stream.checking_rules import RULES
 
@@ -340,6 +341,18 @@ TRACKING_FAULTS = [
 def test_a_fault_of_session_tracking_is_found(rule, tracking):
     found = {finding.rule for finding in _checked(Service(tracking=tracking)).findings}
     assert rule in found
+
+
+@pytest.mark.parametrize(("at_ms", "rules"), [(2_000, []), (3_500, ["pods-order"])])
+def test_a_preroll_stands_between_a_break_and_the_ads_of_its_rest(at_ms, rules):
+    def pod(name, starttime_ms, *ads):
+        return checking_tracking.Pod(name, starttime_ms, sum(ms for _, ms in ads), [
+            checking_tracking.Ad("x", start, ms) for start, ms in ads
+        ])  # fmt: skip
+
+    pods = [pod("slot:1", 1_000, (5_000, 8_000)), pod("preroll", 2_000, (at_ms, 3_000))]
+    found = checking_tracking.alone(checking_tracking.Answer(pods, 2_000))
+    assert [fault.rule for fault in found] == rules
 
 
 # What each case makes of the way there

@@ -93,8 +93,13 @@ def alone(answer: Answer) -> Iterator[Fault]:
     for before, pod in pairwise(answer.adpods):
         if pod.starttime_ms < before.starttime_ms:
             yield Fault("pods-order", f"{pod.id} is after {before.id} and starts before it")
-        elif pod.ads and before.ads and pod.ads[0].starttime_ms < before.end_ms:
-            yield Fault("pods-order", f"{pod.id} starts before {before.id} ends")
+    # By their ads: who joins within a break has a pre-roll first, then the rest of the break.
+    ads = sorted(
+        ((ad, pod) for pod in answer.adpods for ad in pod.ads), key=lambda one: one[0].starttime_ms
+    )
+    for (ad, of), (later, pod) in pairwise(ads):
+        if pod is not of and later.starttime_ms < ad.end_ms:
+            yield Fault("pods-order", f"an ad of {pod.id} starts before one of {of.id} ends")
     for pod in answer.adpods:
         yield from _pod(pod)
 

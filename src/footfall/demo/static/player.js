@@ -56,7 +56,7 @@ class Demo {
     video.play().catch((fault) => this.note("fault", fault.message));
   }
 
-  // Ask for session tracking: of a VOD once, live again and again.
+  // Ask for session tracking: of a VOD once, live again and again, by the time of the stream.
   async poll() {
     clearTimeout(this.timer);
     try {
@@ -65,7 +65,7 @@ class Demo {
     } catch (fault) {
       this.note("fault", fault.message);
     }
-    if (this.live && !this.stopped) this.timer = setTimeout(() => this.poll(), this.session.delay);
+    if (this.live && !this.stopped) this.timer = setTimeout(() => this.poll(), this.session.delay / video.defaultPlaybackRate);
   }
 
   // Milliseconds of stream time: of the original stream's clock where it is live, else from 0.
