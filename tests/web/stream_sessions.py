@@ -39,6 +39,8 @@ BY_TIME = {
 """Types of the demo's beacons that nobody but the clock sets off."""
 HOLE_S = 0.5
 """What a player may leave out where two segments meet."""
+LATE_MS = 5000
+"""By how much the witness may come late to what is shown first."""
 UNSURE_MS = 1000
 """How near to the beginning and the end of what was watched a beacon may go either way."""
 
@@ -260,8 +262,8 @@ class Watching(Player):
         with contextlib.suppress(AssertionError):
             eventually(lambda: certain <= self.heard(), "they all came", 5)
         found = self.heard()
-        assert not certain - found, "these never came"
-        assert not found - certain - doubtful, "nobody owed these"
+        assert certain - found == Counter(), "these never came"
+        assert found - certain - doubtful == Counter(), "nobody owed these"
 
 
 def _said(url):
@@ -336,7 +338,8 @@ def assert_shown_as_told(page, phase=None):
     page.freeze()
     pictures = [picture for picture in page.seen() if picture.stream_ms is not None]
     page.listen()
-    began, ended = pictures[0].stream_ms, pictures[-1].stream_ms
+    # A busy machine shows pictures late: how far it has come, the player itself says.
+    began, ended = pictures[0].stream_ms, page.browser.run("return demo.at")
     shown = runs(pictures)
     ads = [
         ad for ad in page.ads()
@@ -357,7 +360,8 @@ def assert_shown_as_told(page, phase=None):
             assert off_air(run.last, phase) < PICTURES_PER_S
     owed = page.owed()
     certain = {u for u, at in owed.items() if began + UNSURE_MS < at < ended - UNSURE_MS}
-    near = {u for u, at in owed.items() if began - UNSURE_MS < at < ended + UNSURE_MS} - certain
+    early = began - LATE_MS
+    near = {u for u, at in owed.items() if early < at < ended + UNSURE_MS} - certain
     page.assert_heard_exactly(certain, near)
     return [ad["adid"] for ad in whole]
 
