@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -76,12 +77,11 @@ def two(demo_url, tmp_path_factory):
 @pytest.fixture(scope="module")
 def browsers(tmp_path_factory):
     """Three of them, which the tests share: one test's pages are gone with the next one's."""
-    with ThreadPoolExecutor(3) as pool:
-        profiles = [tmp_path_factory.mktemp("browser") / "profile" for _ in range(3)]
-        opened = list(pool.map(Browser, profiles))
-    yield opened
-    for browser in opened:
-        browser.close()
+    with ExitStack() as stack:
+        yield [
+            stack.enter_context(closing(Browser(tmp_path_factory.mktemp("browser") / "profile")))
+            for _ in range(3)
+        ]
 
 
 @pytest.fixture(scope="module")
