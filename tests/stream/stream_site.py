@@ -42,6 +42,7 @@ from footfall.stream.services import allows, folder_of_channel
 from footfall.stream.sessions import Sessions
 from footfall.stream.slots import Slots
 from footfall.stream.titles import Titles
+from footfall.stream.troubles import Troubles
 from footfall.stream.vod_calls import VodCalls
 
 REAL_SECONDS = 10
@@ -191,13 +192,13 @@ class Process:
         self.state = State(journal)
         tally = Tally()
         numbers = count()
-        self.playlists = Playlists(
-            Origins(fetcher, limits, clock=loop.time), Slots(self.state, clock), clock, loop.time
-        )
+        record = Events(lambda at: f"{id(self):x}-{at}-{next(numbers)}")
+        troubles = Troubles(self.state.commit, record, lambda _service: "site", clock)
+        origins = Origins(fetcher, limits, clock=loop.time, on_trouble=troubles.tell)
+        self.playlists = Playlists(origins, Slots(self.state, clock), clock, loop.time)
         store = Store(folder)
         creatives = Creatives(self.playlists, store, encoder=False, clock=loop.time)
         self.sessions = Sessions(self.state, clock, tally, limits.sessions_cached)
-        record = Events(lambda at: f"{id(self):x}-{at}-{next(numbers)}")
         errors = ErrorCalls(fetcher, clock, tally, limits.beacon_seconds)
         self.decider = Decider(
             sessions=self.sessions,
@@ -241,7 +242,7 @@ class Process:
             schema=tracking.schema(),
             tally=tally,
         )
-        self._closing = (self.decider, errors, self.playlists, fetcher)
+        self._closing = (self.decider, errors, troubles, self.playlists, fetcher)
 
     async def get(self, target, method="GET", headers=()):
         """The answer, redirects not followed: status, headers, body."""

@@ -305,6 +305,10 @@ def test_an_origin_that_fails_is_told_of_when_its_last_list_is_too_old(tmp_path,
         await asyncio.sleep(1)
         await scene.watch(170)
         assert viewer.wrong == []
+        recorded = await scene.events("origin-error")
+        assert len(recorded) == 1, "once a minute"
+        assert recorded[0].get("session_id") is None
+        assert recorded[0]["properties"]["reason"] or status == 504
 
     run(test())
 
@@ -433,6 +437,8 @@ def test_an_origin_that_begins_anew(tmp_path):
             told = await viewer.poll()
             assert told is not None
             await asyncio.sleep(2)
+        kinds = {one["properties"]["kind"] for one in await scene.events("origin-error")}
+        assert kinds == {"jump"}
 
     run(test())
 

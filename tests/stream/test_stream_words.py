@@ -37,6 +37,10 @@ DECIDED = events.decided(
 @pytest.mark.parametrize(
     ("said", "told"),
     [
+        (
+            events.origin_error(0, kind="jump", url="https://o/a.m3u8", reason="it went back"),
+            "jump https://o/a.m3u8, it went back",
+        ),
         (events.session(0, kind="live", workflow="2.0", path="a.m3u8"), "live a.m3u8, bk-ml=2.0"),
         (events.session(0, kind="vod", workflow="", path="a.m3u8"), "vod a.m3u8"),
         (

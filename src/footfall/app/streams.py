@@ -105,15 +105,18 @@ class Streams:
         from footfall.stream.sessions import Sessions  # noqa: PLC0415
         from footfall.stream.slots import Slots  # noqa: PLC0415
         from footfall.stream.titles import Titles  # noqa: PLC0415
+        from footfall.stream.troubles import Troubles  # noqa: PLC0415
         from footfall.stream.vod_calls import VodCalls  # noqa: PLC0415
 
         limits, now, tally = settings.server.streams, system_clock, self._tally
         fetcher = Fetcher()
-        playlists = Playlists(Origins(fetcher, limits), Slots(self._journal, now), now)
+        record = Events(EventIds())
+        troubles = Troubles(self._intake.commit, record, self._source_id, now)
+        origins = Origins(fetcher, limits, on_trouble=troubles.tell)
+        playlists = Playlists(origins, Slots(self._journal, now), now)
         store = Store(self._data.creatives)
         creatives = Creatives(playlists, store, encoder=encoder_installed())
         sessions = Sessions(_State(self._intake, self._journal), now, tally, limits.sessions_cached)
-        record = Events(EventIds())
         errors = ErrorCalls(fetcher, now, tally, limits.beacon_seconds)
         decider = Decider(
             sessions=sessions,
@@ -148,6 +151,7 @@ class Streams:
             decider.close,
             lambda: beacons.close(LAST_BEACONS_SECONDS),
             errors.close,
+            troubles.close,
             playlists.close,
             fetcher.close,
         ]
@@ -164,6 +168,11 @@ class Streams:
             schema=tracking.schema(),
             tally=tally,
         )
+
+    def _source_id(self, service_id: str) -> str | None:
+        assert self._services is not None
+        service = self._services.get(service_id)
+        return None if service is None else service.source
 
     def _client(self, scope: Mapping[str, Any], service: Service, session_id: str) -> Client:
         """Who sent a request, as far as it may be known."""

@@ -25,6 +25,7 @@
 ``services``     the services of the settings: whom they may ask, and how addresses are paths
 ``fetch``        outgoing HTTP, with its limits (`network`); ``origin`` the origin's lists, shared
                  by sessions and held to `continuity`
+``troubles``     troubles of origins as events
 ``channel``      a loop of assets as a live playlist; `schedule` and `slots` what comes between;
                  `channels` gives both where others give an origin's playlists
 ``endpoint``     the HTTP surface under ``/stream``; `requests` is the order of its checks,

@@ -13,6 +13,7 @@ in milliseconds: since 1970 of a live stream and a channel, from 0 of a VOD (`mo
 | `ad-segment` | segment of an ad, the first time that it is asked for (server-side tracking) |
 | `beacon-due` | address that such a request owes a call |
 | `beacon` | what came of that call |
+| `origin-error` | kind of trouble with an origin, at most once a minute; of no session |
 """
 
 from __future__ import annotations
@@ -55,7 +56,8 @@ class Sender(msgspec.Struct, frozen=True, kw_only=True):
 
     source: str
     service: str
-    session_id: str
+    session_id: str | None
+    """None: of the service as a whole."""
     channel: str | None = None
     brand: str | None = None
     country: str | None = None
@@ -113,6 +115,11 @@ def milliseconds(moment: Micros) -> int:
 def placed_ms(one: Placed) -> int:
     """How long an ad is between its rounded edges."""
     return milliseconds(one.start_us + one.duration_us) - milliseconds(one.start_us)
+
+
+def origin_error(at: Micros, *, kind: str, url: str, reason: str) -> Said:
+    """An origin failed, or its live list did not go on; `kind` as `origin.Trouble` has it."""
+    return Said("origin-error", at, {"kind": kind, "url": url, "reason": reason})
 
 
 def session(at: Micros, *, kind: str, workflow: str, path: str) -> Said:

@@ -42,7 +42,7 @@ WEIGHT = 6
 """Memory that a playlist takes, by its bytes. Measured with 5,400 segments: 3.8 where each has a
 date, 5.6 where the first has one."""
 SAID_SECONDS = 60.0
-"""Between two lines of the log on the same trouble of a service."""
+"""Between two words about the same kind of trouble of a service."""
 
 
 class Document(msgspec.Struct, frozen=True, gc=False):
@@ -54,14 +54,16 @@ class Document(msgspec.Struct, frozen=True, gc=False):
     """After redirects."""
 
 
-class Jump(msgspec.Struct, frozen=True):
-    """A live list that did not go on from the one before: an origin that began anew."""
+class Trouble(msgspec.Struct, frozen=True):
+    """What went wrong with an origin."""
 
     service: str
-    uri: str
+    url: str
+    """Without its query."""
+    kind: str
+    """As of `FetchError`; playlist: what came is none; jump: a live list did not go on from the
+    one before, as of an origin that began anew."""
     reason: str
-    before: MediaList
-    after: MediaList
 
 
 Playlist = MediaList | Multivariant
@@ -151,14 +153,14 @@ class Origins(Lists):
         fetcher: Fetcher,
         streams: Streams,
         *,
-        on_jump: Callable[[Jump], None] | None = None,
+        on_trouble: Callable[[Trouble], None] = lambda _trouble: None,
         clock: Callable[[], float] = time.monotonic,
         parse_media: ParseMedia = playlist.parse,
         parse_multivariant: ParseMultivariant = multivariant.parse,
     ) -> None:
         self._fetcher = fetcher
         self._streams = streams
-        self._on_jump = on_jump
+        self._on_trouble = on_trouble
         self._clock = clock
         self._parse_media = parse_media
         self._parse_multivariant = parse_multivariant
@@ -237,7 +239,10 @@ class Origins(Lists):
         except (FetchError, PlaylistError) as error:
             entry.error = error
             entry.fresh_until = self._clock() + RETRY_SECONDS
-            self._say(key, error)
+            if isinstance(error, FetchError):
+                self._say(key, error.kind, error.detail)
+            else:
+                self._say(key, "playlist", str(error))
         finally:
             entry.flight = None
             self._shrink()
@@ -286,21 +291,18 @@ class Origins(Lists):
                 return True
             reason = f"its media sequence went back from {before.sequence} to {value.sequence}"
         if reason:
-            log.warning("origin began anew", service=key.service, url=_shown(key), reason=reason)
-            if self._on_jump is not None:
-                self._on_jump(Jump(key.service, key.uri, reason, before, value))
+            self._say(key, "jump", reason)
         return False
 
-    def _say(self, key: _Key, error: FetchError | PlaylistError) -> None:
-        """To the log, but not each time: strangers choose what is asked for."""
-        kind, detail = "playlist", str(error)
-        if isinstance(error, FetchError):
-            kind, detail = error.kind, error.detail
+    def _say(self, key: _Key, kind: str, reason: str) -> None:
+        """Tell of trouble, but not each time: strangers choose what is asked for."""
         now = self._clock()
         if now < self._said.get((key.service, kind), -SAID_SECONDS) + SAID_SECONDS:
             return
         self._said[key.service, kind] = now
-        log.warning("origin failed", service=key.service, url=_shown(key), reason=detail)
+        trouble = Trouble(key.service, _shown(key), kind, reason)
+        log.warning("origin failed", **msgspec.structs.asdict(trouble))
+        self._on_trouble(trouble)
 
     def _shrink(self) -> None:
         """Forget what was not asked for longest, down to the bounds."""

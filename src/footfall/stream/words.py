@@ -62,6 +62,10 @@ def _segment(said: Row) -> list[str]:
     return [_place(said), f"segment {int(said.get('segment') or 0) + 1} of {said.get('of')}"]
 
 
+def _origin_error(said: Row) -> list[str]:
+    return [f"{said.get('kind')} {said.get('url')}", said.get("reason") or ""]
+
+
 def _due(said: Row) -> list[str]:
     return [_place(said), f"{said.get('beacon')} to {said.get('host')}"]
 
@@ -88,5 +92,6 @@ WORDS: Mapping[str, Callable[[Row], list[str]]] = {
     "ad-segment": _segment,
     "beacon-due": _due,
     "beacon": _beacon,
+    "origin-error": _origin_error,
 }
 """By type of event: `footfall.stream.events` has what each says."""
