@@ -372,6 +372,8 @@ class Shift(msgspec.Struct, frozen=True, array_like=True, gc=False):
     discontinuities: int = 0
     upto_us: Micros = 0
     """Pods that cut before this are counted in, even those that the context still holds."""
+    after: Mark | None = None
+    """Where the last of them lets the next one cut at the earliest."""
 
 
 class Context(msgspec.Struct, frozen=True, omit_defaults=True, array_like=True, gc=False):

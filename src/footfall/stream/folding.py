@@ -67,7 +67,8 @@ def unseen(shifts: Mapping[str, Shift]) -> Shift:
 
     Media sequence numbers are a rendition's own; those of discontinuities are the same in all.
     """
-    return max(shifts.values(), key=lambda one: one.upto_us, default=Shift())
+    latest = max(shifts.values(), key=lambda one: one.upto_us, default=Shift())
+    return msgspec.structs.replace(latest, after=None)
 
 
 def fold(

@@ -111,7 +111,7 @@ def lay(
     plans = _plans(_filled(pods, shift), breaks, ads, target, edge)
     cuts = Cuts(content, marks, key)
     laid: list[Laid] = []
-    last: Mark | None = None
+    last = shift.after
     for this, after in zip(plans, [*plans[1:], None], strict=False):
         pod = this.pod
         if pod.at_us > edge:
@@ -126,7 +126,7 @@ def lay(
             back = cuts.back(this.end_us)
         back = back and _not_before(back, cut)
         laid.append(Laid(pod, this.runs, cut, back, at_once))
-        last = back if at_once or back is None else _next(back)
+        last = _after(laid[-1])
     return Laying(laid, cuts, edge, max(content.target_s, target))
 
 
@@ -162,8 +162,13 @@ def _not_before(mark: Mark, other: Mark | None) -> Mark:
     return other if other is not None and mark.sequence < other.sequence else mark
 
 
-def _next(mark: Mark) -> Mark:
-    """The boundary after a mark's segment."""
+def _after(one: Laid) -> Mark | None:
+    """Where the next pod cuts at the earliest: one segment of content stands between the two,
+    unless it follows at once.
+    """
+    mark = one.back
+    if mark is None or one.at_once:
+        return mark
     return Mark(mark.at_us, mark.sequence + 1, mark.discontinuities + mark.own)
 
 
@@ -178,4 +183,5 @@ def advanced(shift: Shift, one: Laid) -> Shift:
         shift.sequence + one.segments - (back.sequence - cut.sequence),
         shift.discontinuities + tags,
         one.pod.at_us + 1,
+        _after(one),
     )
