@@ -39,7 +39,8 @@ def test_ads_follow_each_other_from_the_breaks_start():
     pod = found.pod
     assert (pod.decided, pod.start_us, pod.at_us, pod.planned_us) == (True, T, T, 30 * S)
     assert pod.until_us == T + round(29.96 * S)
-    assert contexts.unpack(pod.details) == found.details
+    told = contexts.unpack(pod.details)
+    assert (told.ads, told.beacons) == (found.details.ads, found.details.beacons)
     assert [one.ad_id for one in found.details.ads] == ["a", "b"]
 
 
