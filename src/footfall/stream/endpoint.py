@@ -19,6 +19,7 @@ from footfall.settings import Service
 from footfall.stream import macros, multivariant, prepared, problems
 from footfall.stream.ad_tokens import Tokens
 from footfall.stream.beacons import Beacons, Viewer
+from footfall.stream.calls import UNKNOWN_TARGET_S, contradicts
 from footfall.stream.channels import Playlists
 from footfall.stream.contract import FetchError, Multivariant
 from footfall.stream.decisions import Client
@@ -44,7 +45,7 @@ from footfall.stream.requests import (
 )
 from footfall.stream.titles import Body
 from footfall.stream.tracking import Tracking
-from footfall.stream.vod_calls import UNKNOWN_TARGET_S, VodCalls, contradicts
+from footfall.stream.vod_calls import VodCalls
 
 log = structlog.get_logger()
 

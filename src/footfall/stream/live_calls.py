@@ -15,44 +15,23 @@ import msgspec
 from footfall.model import Micros
 from footfall.settings import Service
 from footfall.stream import breaks, clock, contexts, folding, laid, splice
+from footfall.stream.calls import UNKNOWN_TARGET_S, Calls, contradicts
 from footfall.stream.contexts import Wish
 from footfall.stream.contract import Break, Context, FetchError, MediaList, Pod, Shift
-from footfall.stream.deciding import GRACE_US, Decider
+from footfall.stream.deciding import GRACE_US
 from footfall.stream.decisions import PREROLL, Client, Filling, Late, mode_of
-from footfall.stream.events import Recorder
-from footfall.stream.inserts import Inserts
 from footfall.stream.lines import PlaylistError
 from footfall.stream.requests import Call
-from footfall.stream.sessions import Session, Sessions
-from footfall.stream.titles import Body, Titles, View
-from footfall.stream.tracking import Tracking, Window
-from footfall.stream.vod_calls import UNKNOWN_TARGET_S, began, contradicts
+from footfall.stream.sessions import Session
+from footfall.stream.titles import Body, View
+from footfall.stream.tracking import Window
 
 AHEAD_US = 60_000_000
 """How long before it begins a break is decided that was marked in advance."""
 
 
-class LiveCalls:
+class LiveCalls(Calls):
     """Answers them."""
-
-    def __init__(
-        self,
-        *,
-        titles: Titles,
-        sessions: Sessions,
-        decider: Decider,
-        inserts: Inserts,
-        tracking: Tracking,
-        recorder: Recorder,
-        clock: Callable[[], Micros],
-    ) -> None:
-        self._titles = titles
-        self._sessions = sessions
-        self._decider = decider
-        self._inserts = inserts
-        self._tracking = tracking
-        self._record = recorder
-        self._clock = clock
 
     async def playlist(self, call: Call, client: Callable[[], Client]) -> Body:
         """The session's list of one rendition. Raises `FetchError` and `PlaylistError`."""
@@ -96,7 +75,7 @@ class LiveCalls:
             call.session_id,
             Wish(workflow=call.workflow, parameters=call.parameters),
             life_us=contexts.SHORTEST_LIFE_US,
-            began=began(call, client, self._record, self._clock),
+            began=self._began(call, client),
         )
         return session
 
@@ -129,7 +108,7 @@ class LiveCalls:
                 first=first,
             ),
             life_us=contexts.life_us(service, starts[-1] - starts[0]),
-            began=began(call, client, self._record, self._clock),
+            began=self._began(call, client),
         )
         if taken:
             mine = [pod for pod in (*first, *wanted) if pod.id in taken]

@@ -2,47 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
-from footfall.model import Event, Micros
-from footfall.stream import contexts, events, ladder, splice
+from footfall.model import Micros
+from footfall.stream import contexts, ladder, splice
+from footfall.stream.calls import UNKNOWN_TARGET_S, Calls, contradicts
 from footfall.stream.contexts import Wish
-from footfall.stream.contract import Context, FetchError, Pod
-from footfall.stream.deciding import Decider
+from footfall.stream.contract import FetchError, Pod
 from footfall.stream.decisions import Client, Whole
-from footfall.stream.events import Recorder
-from footfall.stream.inserts import Inserts
 from footfall.stream.lines import PlaylistError
 from footfall.stream.requests import Call
-from footfall.stream.sessions import Session, Sessions
-from footfall.stream.titles import Body, Film, Titles
-from footfall.stream.tracking import Tracking
-
-UNKNOWN_TARGET_S = 5
-"""What a client is told to wait for where the list is not known."""
+from footfall.stream.sessions import Session
+from footfall.stream.titles import Body, Film
 
 
-class VodCalls:
+class VodCalls(Calls):
     """Answers them."""
-
-    def __init__(
-        self,
-        *,
-        titles: Titles,
-        sessions: Sessions,
-        decider: Decider,
-        inserts: Inserts,
-        tracking: Tracking,
-        recorder: Recorder,
-        clock: Callable[[], Micros],
-    ) -> None:
-        self._titles = titles
-        self._sessions = sessions
-        self._decider = decider
-        self._inserts = inserts
-        self._tracking = tracking
-        self._record = recorder
-        self._clock = clock
 
     async def playlist(self, call: Call, client: Callable[[], Client]) -> Body:
         """The session's list of one rendition. Raises `FetchError` and `PlaylistError`."""
@@ -102,7 +77,7 @@ class VodCalls:
             call.session_id,
             wish,
             life_us=contexts.SHORTEST_LIFE_US,
-            began=began(call, client, self._record, self._clock),
+            began=self._began(call, client),
         )
         return session
 
@@ -129,7 +104,7 @@ class VodCalls:
             call.session_id,
             wish,
             life_us=contexts.life_us(service, boundaries[-1]),
-            began=began(call, client, self._record, self._clock),
+            began=self._began(call, client),
         )
         if taken and service.ad_server:
             asked = call.parameters or session.context.parameters
@@ -138,24 +113,6 @@ class VodCalls:
         await self._decider.wait(session, lambda pod: pod.claimed_until)
         self._decider.lose(session, client)
         return session
-
-
-def contradicts(call: Call, session: Session) -> bool:
-    """Whether a call names another workflow than its session's: it is refused."""
-    return Wish(workflow=call.workflow).contradicts(session.context)
-
-
-def began(
-    call: Call, client: Callable[[], Client], record: Recorder, clock: Callable[[], Micros]
-) -> Callable[[Context], Sequence[Event]]:
-    """The events of a session that begins with a call."""
-
-    def made(_context: Context) -> Sequence[Event]:
-        now = clock()
-        said = events.session(now, kind=call.service.kind, workflow=call.workflow, path=call.path)
-        return record(client().sender, [said], now)
-
-    return made
 
 
 def _decided(session: Session) -> list[Pod]:
