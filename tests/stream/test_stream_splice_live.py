@@ -261,12 +261,6 @@ def test_what_nobody_remembers_is_reckoned_and_kept(origin):
     assert made(seen(origin, 34, 3), pods, breaks, None, kept).sequence == 114
 
 
-def test_marks_needed_are_those_of_the_list(origin):
-    content, one = seen(origin, 32, 12), [taken()]
-    found = splice.marks_needed(content, one, [break_of()], ads(), {}, shift=Shift(), key=KEY)
-    assert found == made(content, one, [break_of()]).needed
-
-
 def test_addresses_of_ads_may_be_the_sessions_own(origin):
     one = taken((("a", 10 * S),), slate_us=4 * S)
     spliced = made(

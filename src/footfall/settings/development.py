@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from footfall.settings.declared import declared
-from footfall.settings.fields import Service, Source
+from footfall.settings.fields import Source
+from footfall.settings.stream_fields import Service
 
 DEV_SOURCE = "dev"
 DEV_KEY = "dev-key"

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from footfall.settings.declared import Declared, declared
-from footfall.settings.fields import Server, Service, Slot, Source
+from footfall.settings.fields import Server, Source
 from footfall.settings.reading import environment_name
 from footfall.settings.rules import Extensions
+from footfall.settings.stream_fields import Service, Slot
 from footfall.settings.values import expected
 
 

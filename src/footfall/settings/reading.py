@@ -17,9 +17,10 @@ from footfall.errors import SettingsError
 from footfall.settings import rules
 from footfall.settings.declared import Declared, declared
 from footfall.settings.development import DEV_SERVICES, dev_source
-from footfall.settings.fields import Server, Service, Settings, Slot, Source
+from footfall.settings.fields import Server, Settings, Source
 from footfall.settings.lines import Lines, Place
 from footfall.settings.rules import Draft, Extensions, nearest
+from footfall.settings.stream_fields import Service, Slot
 from footfall.settings.values import convert, expected, from_text, unreadable
 
 ENVIRONMENT_PREFIX = "FOOTFALL_SERVER_"

@@ -18,7 +18,7 @@
                  `breaks` are the breaks of its markers, `clock` dates what has no dates
 ``deciding``     one ad decision per break and session, over all processes (`decisions`); where
                  ads go is settled by `placing`, and `error_calls` tells ad servers of failures
-``live_calls`` ``vod_calls``  what a session's call comes to (`calls`); `inserts` has the lists of ads
+``live_calls`` ``vod_calls``  what a session's call comes to (`calls`); `inserts` has its ads' lists
 ``events``       what is recorded, in one vocabulary; `words` tells it to people
 ``tracking``     the session-tracking JSON (`tracking_ads`); ``beacons`` server-side tracking, of
                  what is `owed` when a segment is asked for by its token (`ad_tokens`)

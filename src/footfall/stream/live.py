@@ -14,7 +14,7 @@ from functools import partial
 
 from footfall.model import Micros
 from footfall.stream import playlist
-from footfall.stream.contract import Break, Mark, MediaList, Pod, Shift
+from footfall.stream.contract import Break, MediaList, Pod, Shift
 from footfall.stream.cuts import Marks, nearest
 from footfall.stream.laid import Laid, Laying, advanced, lay
 from footfall.stream.runs import (
@@ -76,36 +76,6 @@ def live(
     else:
         listing.content(len(content))
     return listing.spliced(version(content, list(ads.values())))
-
-
-def marks_needed(
-    content: MediaList,
-    pods: Sequence[Pod],
-    breaks: Sequence[Break],
-    ads: Mapping[str, MediaList],
-    marks: Marks,
-    *,
-    shift: Shift,
-    key: str,
-    target_s: int | None = None,
-    from_us: Micros | None = None,
-    known_us: Micros | None = None,
-) -> tuple[Mark, ...]:
-    """`Spliced.needed` without the list."""
-    laying = lay(
-        content,
-        pods,
-        breaks,
-        ads,
-        marks,
-        shift=shift,
-        key=key,
-        target_s=target_s,
-        known_us=known_us,
-    )
-    if from_us is not None and content.starts[0] < from_us <= laying.edge_us:
-        laying.cuts.at(from_us)
-    return tuple(laying.cuts.needed)
 
 
 class _Listing:

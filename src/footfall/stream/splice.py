@@ -12,7 +12,7 @@ from functools import lru_cache
 from hashlib import blake2b
 
 from footfall.stream.folding import begun, fold, gone, unseen
-from footfall.stream.live import live, marks_needed
+from footfall.stream.live import live
 from footfall.stream.runs import Address, Spliced, blank
 from footfall.stream.vod import (
     boundaries,
@@ -35,7 +35,6 @@ __all__ = [
     "gone",
     "key",
     "live",
-    "marks_needed",
     "stitch",
     "stream_time",
     "unseen",
