@@ -6,12 +6,13 @@ import dataclasses
 from urllib.parse import urlsplit
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from footfall import demo
 from footfall.settings import Server, Service, Settings, Slot, Source, load
 from footfall.settings.development import DEV_SERVICES, OWN
+from footfall.stream import services
 from footfall.stream.services import (
     HostRefused,
     Services,
@@ -295,6 +296,24 @@ def test_a_channel_has_no_folder():
         origin_of(CHANNEL, "a.m3u8")
 
 
+@pytest.mark.parametrize(
+    ("path", "same"),
+    [
+        ("/a/b", "/a/b"),
+        ("/a/./b", "/a/b"),
+        ("/a/../b", "/b"),
+        ("/../../b", "/b"),
+        ("/a/b/..", "/a/"),
+        ("/a/.", "/a/"),
+        ("//.2", "//.2"),
+        ("/", "/"),
+    ],
+)
+def test_dots_in_paths_are_resolved(path, same):
+    assert services._without_dots(path) == same
+
+
+@example("/.2", "")
 @given(st.text(alphabet="abc./%2eEfF5cC;:@\\_ ?#\n[]ü", max_size=24), st.text(max_size=8))
 def test_whatever_the_path_the_address_stays_where_it_may(path, query):
     for whole in (path, f"_/https/{path}", f"_/https/o.example/{path}"):

@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
-from urllib.parse import quote, unquote, urljoin, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from footfall.model import Micros
 from footfall.settings import Service, Settings, Slot, Source
@@ -124,7 +124,7 @@ def path_of(service: Service, address: str) -> str:
     authority = _checked(service, parts.scheme, parts.netloc)
     whole = parts.path or "/"
     if "/." in whole:
-        whole = urlsplit(urljoin("http://host", whole)).path
+        whole = _without_dots(whole)
     folder = _folder(service)
     full = f"{parts.scheme}://{authority}{whole}"
     path = full.removeprefix(folder)
@@ -133,6 +133,20 @@ def path_of(service: Service, address: str) -> str:
     if _is_hostile(path):
         raise ValueError("The path is empty, or has '..', encoded slashes or the like in it.")
     return path
+
+
+def _without_dots(path: str) -> str:
+    """An absolute path without "." and ".." (RFC 3986, 5.2.4); `urljoin` takes "//x" for a host."""
+    kept: list[str] = []
+    segments = path.split("/")
+    for segment in segments:
+        if segment == "..":
+            del kept[max(1, len(kept) - 1) :]
+        elif segment != ".":
+            kept.append(segment)
+    if segments[-1] in {".", ".."}:
+        kept.append("")
+    return "/".join(kept)
 
 
 def _resolved(value: object, base: str) -> object:
