@@ -48,7 +48,7 @@ if None in {CHROMIUM, CHROMEDRIVER} or sys.platform != "linux":
 VOD_ORDER = [
     "kettle", "main", "lantern", "meadow", "main", "kettle", "lantern", "main", "meadow",
 ]  # fmt: skip
-JOINED = {"before": 7, "in": BREAK.start + 4, "after": BREAK.stop + 4}
+JOINED = {"before": 7, "in": BREAK.start + 5, "after": BREAK.stop + 4}
 """Where in the cycle the live edge is as a session begins, by how that is to the break."""
 
 
