@@ -238,6 +238,9 @@ def test_the_check_finds_nothing_to_say(one, two):
         for report in pool.map(check, urls):
             # A slot begins when it is set to, and not where a segment of the loop does.
             allowed = {"date-overlap"} if "/channel/" in report.url else set()
+            # A list that begins with a pre-roll is as long as what has been shown of it: sound may
+            # be a segment behind the picture, and just too short for a moment.
+            allowed |= {"window"} if "/preroll/" in report.url else set()
             found = [f for f in report.findings if f.rule not in allowed]
             assert found == [], report.url
             assert report.session
