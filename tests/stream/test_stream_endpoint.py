@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import time
 
 import jsonschema_rs
 import pytest
@@ -12,6 +13,7 @@ from stream_rig import (
     IMPRESSION,
     MASTER,
     ORIGIN,
+    SOUND,
     TOP,
     UNAVAILABLE,
     VIDEO,
@@ -29,6 +31,7 @@ from footfall.stream import problems, requests, tracking
 from footfall.stream.ad_tokens import AdSegment
 from footfall.stream.contract import AdBreak, FetchError
 from footfall.stream.lines import PlaylistError
+from footfall.stream.origin import LIVE_SECONDS
 
 IDS = "bpkio_sessionid=abc&bpkio_serviceid=s"
 SCHEMA = jsonschema_rs.validator_for(json.loads(tracking.schema()))
@@ -234,6 +237,32 @@ def test_metadata_first_of_a_live_stream():
         assert [one["adid"] for one in told["adpods"][1]["ads"]] == ["one"]
         assert SCHEMA.is_valid(told)
         assert len(rig.world.asked) == 2
+
+    run(test)
+
+
+def test_sound_that_is_behind_the_picture_is_waited_for_where_a_session_begins_with_a_preroll():
+    """Else its list would be shorter than three target durations."""
+    rig, origin = live(preroll_ad_server="https://pre/")
+    rig.world.offers = [offer(ad("pre", 10))]
+    texts = rig.world.texts
+
+    async def catch_up(newer):
+        await asyncio.sleep(0.05)
+        texts[SOUND] = newer
+
+    async def test():
+        older = texts[SOUND]
+        origin.go_on(1)
+        newer, texts[SOUND] = texts[SOUND], older
+        assert segments((await rig.get(f"/stream/s/video.m3u8?{IDS}")).text) == ["pre"] * 3
+        _, sound = await asyncio.gather(catch_up(newer), rig.get(f"/stream/s/sound.m3u8?{IDS}"))
+        assert segments(sound.text) == ["pre"] * 3
+        # Where it does not come, nobody waits for longer.
+        texts[SOUND] = older
+        began = time.monotonic()
+        assert segments((await rig.get(f"/stream/s/sound.m3u8?{IDS}")).text) == ["pre"] * 2
+        assert time.monotonic() - began >= LIVE_SECONDS
 
     run(test)
 

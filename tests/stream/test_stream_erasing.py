@@ -26,3 +26,8 @@ def test_sessions_of_every_service_that_is_meant():
 def test_what_is_kept_of_beacons_names_nobody():
     assert "session-1" not in owed.fired_key("tv", "session-1", "slot:1:X")
     assert owed.fired_key("tv", "s/a", "b") != owed.fired_key("tv", "s", "c")
+
+
+def test_collectors_are_told_to_look_at_their_sessions_again():
+    changed = {one.key for one in erasing.ended(SOURCES, Erasure(sessions=("a",)), 5, b"secret")}
+    assert contexts.ERASED in changed

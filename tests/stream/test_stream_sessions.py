@@ -6,12 +6,13 @@ import asyncio
 
 from stream_rig import UNAVAILABLE, Journal, World, service
 
+from footfall.journal.contract import Change, Outcome
 from footfall.metrics import EVENTS, Tally
 from footfall.model import Event
 from footfall.stream import contexts
 from footfall.stream.contexts import Wish
 from footfall.stream.contract import Pod
-from footfall.stream.sessions import GOOD_US, Sessions
+from footfall.stream.sessions import ERASED_US, GOOD_US, Sessions
 
 S = 1_000_000
 ONE = service()
@@ -30,7 +31,7 @@ class Process:
 
         class Counting:
             async def get(self, keys):
-                process.reads += 1
+                process.reads += keys != [contexts.ERASED]
                 return await journal.get(keys)
 
             async def commit(self, unit):
@@ -123,6 +124,43 @@ def test_a_session_that_was_erased_is_forgotten_when_it_is_to_be_renewed():
         await process.settled()
         session, _ = await process.open()
         assert session.context.began_at == clock.now
+
+    run(test)
+
+
+def test_a_session_that_was_erased_is_forgotten_a_moment_later_and_the_others_stay():
+    async def test(world, clock, process):
+        first = clock.now
+        await process.open("erased")
+        await process.open("other")
+        changes = (
+            Change(contexts.session_key(ONE.id, "erased"), None, 0),
+            Change(contexts.ERASED, b"1", clock.now + LIFE),
+        )
+        await Journal(world).commit(Outcome(changes=changes))
+        for _ in range(3):
+            clock.now += ERASED_US
+            session, _ = await process.open("other")
+            assert session.context.began_at == first
+        session, _ = await process.open("erased")
+        assert session.context.began_at == clock.now
+        reads = process.reads
+        for _ in range(3):
+            clock.now += ERASED_US
+            await process.open("other")
+            await process.open("erased")
+        assert process.reads == reads
+
+    run(test)
+
+
+def test_a_session_stays_while_nobody_can_tell_whether_it_was_erased():
+    async def test(world, clock, process):
+        first, _ = await process.open()
+        world.journal_fault = UNAVAILABLE
+        clock.now += GOOD_US + 1
+        session, _ = await process.open()
+        assert session is first
 
     run(test)
 

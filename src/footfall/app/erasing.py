@@ -11,7 +11,7 @@ from footfall.collect.protocols.tracardi.settings import Tracardi
 from footfall.journal.contract import Change
 from footfall.model import Erasure, Micros, media_key
 from footfall.settings import Service, Source
-from footfall.stream.contexts import session_key as stream_session_key
+from footfall.stream import contexts
 
 
 def keys(
@@ -31,7 +31,7 @@ def keys(
             yield identity.session_key(group, session_id)
         for service in services:
             if erasure.source in {None, service.source}:
-                yield stream_session_key(service.id, session_id)
+                yield contexts.session_key(service.id, session_id)
     for profile_id in erasure.profiles:
         for group in groups:
             yield identity.profile_key(group, profile_id)
@@ -40,9 +40,11 @@ def keys(
 def ended(
     sources: Sequence[Source], erasure: Erasure, now: Micros, secret: bytes
 ) -> Iterable[Change]:
-    """What changes beside what is forgotten: what sessions say of profiles held until now, and
-    erased ids that were issued here prove nothing any more. `secret`: the data directory's.
+    """What changes beside what is forgotten: what sessions say of profiles held until now, erased
+    ids that were issued here prove nothing any more, and what collectors keep of stream sessions
+    is to be looked at again. `secret`: the data directory's.
     """
+    yield Change(contexts.ERASED, str(now).encode(), now + contexts.ERASED_LASTS_US)
     meant = [one for one in sources if erasure.source in {None, one.id}]
     settings = [(one.of(Tracardi), one.id) for one in meant]
     gone = identity.write(identity.Gone())

@@ -63,7 +63,12 @@ def _moved(cue: Cue, base: Micros) -> Cue:
     return msgspec.structs.replace(cue, at_us=cue.at_us + base)
 
 
+def least_us(target_s: int) -> Micros:
+    """How much of a live stream a list holds at least: three target durations."""
+    return 3 * target_s * 1_000_000
+
+
 def joining(starts: Sequence[Micros], target_s: int) -> Micros:
-    """Where a player joins: the last boundary that is three target durations before the edge."""
-    point = starts[-1] - 3 * target_s * 1_000_000
+    """Where a player joins: the last boundary that leaves enough before the edge."""
+    point = starts[-1] - least_us(target_s)
     return next((start for start in reversed(starts[:-1]) if start <= point), starts[0])

@@ -41,6 +41,11 @@ Clock = Mapping[str, tuple[int, Micros]]
 """Of an origin without program date times, by rendition: when which media sequence number began."""
 
 
+ERASED = "stream/erased"
+"""Key under which stands when somebody was erased last: what is kept elsewhere may be theirs."""
+ERASED_LASTS_US = KEPT_US
+
+
 def session_key(service: str, session_id: str) -> str:
     return f"stream/{service}/session/{session_id}"
 

@@ -7,6 +7,7 @@ decided late begin behind everything that was listed.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
@@ -14,7 +15,7 @@ import msgspec
 
 from footfall.model import Micros
 from footfall.settings import Service
-from footfall.stream import breaks, clock, contexts, folding, laid, splice
+from footfall.stream import breaks, clock, contexts, folding, laid, origin, splice
 from footfall.stream.calls import UNKNOWN_TARGET_S, Calls, contradicts
 from footfall.stream.contexts import Wish
 from footfall.stream.contract import Break, Context, FetchError, MediaList, Pod, Shift
@@ -22,6 +23,7 @@ from footfall.stream.deciding import GRACE_US
 from footfall.stream.decisions import PREROLL, Client, Filling, Late, mode_of
 from footfall.stream.lines import PlaylistError
 from footfall.stream.requests import Call
+from footfall.stream.runs import SLACK_US
 from footfall.stream.sessions import Session
 from footfall.stream.titles import Body, View
 from footfall.stream.tracking import Window
@@ -40,6 +42,9 @@ class LiveCalls(Calls):
         if any(not pod.decided for pod in session.context.pods):
             await self._wait(session, view)
             self._decider.lose(session, client)
+            view = await self._titles.live(call)
+        if _is_short(session.context, view):
+            await asyncio.sleep(origin.LIVE_SECONDS)
             view = await self._titles.live(call)
         body = await self._body(session, view)
         session.served_us = max(session.served_us, view.reference.starts[-1])
@@ -293,6 +298,15 @@ def _was_shown(session: Session, view: View, at: Micros) -> bool:
     # By another process, if at all: a player that polls has then seen all but the newest.
     behind = view.reference.starts[-1] - at
     return bool(session.context.manifest_at) and behind > 2 * view.reference.target_s * 1_000_000
+
+
+def _is_short(context: Context, view: View) -> bool:
+    """Whether a list that begins with a pre-roll would hold less than players need: what the
+    origin lists of this rendition is older than what the session joined by.
+    """
+    starts, least = view.media.starts, clock.least_us(view.reference.target_s)
+    due = context.joined_us + least - SLACK_US
+    return starts[-1] < due and starts[-1] - starts[0] >= least and _has_preroll(context)
 
 
 def _has_preroll(context: Context) -> bool:

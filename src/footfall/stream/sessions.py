@@ -2,8 +2,8 @@
 
 The journal's state is what counts; any process may serve the next request of a session. What is
 kept here is good for as long as nothing is missing in it: what was decided never changes, so only
-who misses something reads the state again, and who was not called for a while, since others may
-have been. Nothing waits for what only keeps a session alive.
+who misses something reads the state again, who was not called for a while, since others may
+have been, and everybody after an erasure. Nothing waits for what only keeps a session alive.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ RENEWALS = 4
 """How often a session that is called is renewed within its life."""
 GOOD_US = 10_000_000
 """After so long without a call the state is read again: breaks may have come and gone."""
+ERASED_US = 1_000_000
+"""How often a process that is called looks whether somebody was erased."""
 
 
 class Journal(Protocol):
@@ -99,19 +101,24 @@ class Sessions:
         self._most = most
         self._known: OrderedDict[str, Session] = OrderedDict()
         self._jobs: set[asyncio.Task[None]] = set()
+        self._erased: bytes | None = None
+        """What the state says of the last erasure, as of `_looked_at`."""
+        self._looked_at: Micros = 0
 
     async def get(self, service: Service, session_id: str) -> Session | None:
         """The session, if there is one now; none where the journal cannot be read."""
         key = contexts.session_key(service.id, session_id)
-        known = self._known.get(key)
         now = self._clock()
+        if now - self._looked_at >= ERASED_US:
+            await self._look_for_erasures(now)
+        known = self._known.get(key)
         if known is not None and contexts.ends_at(known.context) > now:
             known.service = service
             self._known.move_to_end(key)
             asked_at, known.asked_at = known.asked_at, now
             if now - asked_at > GOOD_US and known.stored:
                 await self.reread(known)
-            return known
+            return self._known.get(key)
         self._known.pop(key, None)
         context = contexts.read((await self.read([key])).get(key))
         return None if context is None else self._keep(service, session_id, context)
@@ -187,8 +194,14 @@ class Sessions:
 
     async def reread(self, session: Session) -> None:
         """Take what other processes have changed, where the journal can be read."""
-        found = await self.read([session.key])
-        session.adopt(contexts.read(found.get(session.key)))
+        try:
+            found = contexts.read((await self._journal.get([session.key])).get(session.key))
+        except JournalUnavailable:
+            return
+        if found is None:
+            self._forget(session)
+        else:
+            session.adopt(found)
 
     async def commit(self, service: Service, unit: Unit) -> Outcome:
         """Commit something of a service, and count its events. Raises `JournalUnavailable`."""
@@ -203,6 +216,23 @@ class Sessions:
             return await self._journal.get(keys)
         except JournalUnavailable:
             return {}
+
+    async def _look_for_erasures(self, now: Micros) -> None:
+        """Where there was one, every session is read again as it is called next."""
+        self._looked_at = now
+        try:
+            erased = (await self._journal.get([contexts.ERASED])).get(contexts.ERASED)
+        except JournalUnavailable:
+            return
+        if erased != self._erased:
+            self._erased = erased
+            for session in self._known.values():
+                session.asked_at = 0
+
+    def _forget(self, session: Session) -> None:
+        """It was erased, or its time had run out: the next call begins it anew."""
+        if self._known.get(session.key) is session:
+            del self._known[session.key]
 
     def _keep(self, service: Service, session_id: str, context: Context) -> Session:
         key = contexts.session_key(service.id, session_id)
@@ -250,8 +280,7 @@ class Sessions:
         if isinstance(context, Context):
             session.adopt(context)
         else:
-            # It was erased, or its time had run out: the next call begins it anew.
-            self._known.pop(session.key, None)
+            self._forget(session)
 
 
 def _without_claims(wish: Wish) -> Wish:
