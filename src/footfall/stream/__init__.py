@@ -23,8 +23,8 @@
 ``tracking``     the session-tracking JSON (`tracking_ads`); ``beacons`` server-side tracking, of
                  what is `owed` when a segment is asked for by its token (`ad_tokens`)
 ``services``     the services of the settings: whom they may ask, and how addresses are paths
-``fetch``        outgoing HTTP, with its limits (`network`); ``origin`` the origin's lists, shared
-                 by sessions and held to `continuity`
+``fetch``        outgoing HTTP, with its limits (`network`, `bodies`)
+``origin``       the origin's lists, shared by sessions and held to `continuity`
 ``troubles``     troubles of origins as events
 ``channel``      a loop of assets as a live playlist; `schedule` and `slots` what comes between;
                  `channels` gives both where others give an origin's playlists

@@ -15,7 +15,6 @@ import asyncio
 import contextlib
 import ssl
 import time
-import zlib
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Literal
 from weakref import WeakValueDictionary
@@ -26,6 +25,7 @@ import msgspec
 
 from footfall.settings import Service
 from footfall.settings.values import is_host
+from footfall.stream.bodies import IncomingBody
 from footfall.stream.contract import FetchError
 from footfall.stream.network import AddressRefused, Network, Resolve
 from footfall.stream.services import SCHEMES, allows
@@ -42,7 +42,6 @@ DISCARDED_BYTES = 64 << 10
 USER_AGENT = "footfall"
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_GZIP = frozenset({"gzip", "x-gzip"})
 _SHOWN_CHARACTERS = 200
 
 
@@ -139,7 +138,7 @@ class Fetcher:
             if answer.status != 304 or not conditional:
                 _expect_success(answer.status, final)
             names = _names(answer.headers)
-            body = _Body(final, names.get("content-encoding", ""), limit_bytes)
+            body = IncomingBody(_shown(final), names.get("content-encoding", ""), limit_bytes)
             body.expect(names.get("content-length", ""))
             async for chunk in answer.aiter_stream():
                 body.add(chunk)
@@ -248,66 +247,6 @@ class Fetcher:
                 network_backend=Network(private=private, resolve=self._resolve),
             )
         return self._pools[private]
-
-
-class _Body:
-    """A body as it comes in, inflated, and never larger than its limit."""
-
-    def __init__(self, url: httpx.URL, encoding: str, limit_bytes: int) -> None:
-        self._url = url
-        self._limit = limit_bytes
-        self._taken = 0
-        self._parts: list[bytes] = []
-        self._size = 0
-        encoding = encoding.strip().lower()
-        if encoding not in {"", "identity", *_GZIP}:
-            raise FetchError(
-                "unreachable", f"{_shown(url)} answered in the encoding {encoding[:40]}, unasked"
-            )
-        self._inflater = _inflater() if encoding in _GZIP else None
-
-    def expect(self, length: str) -> None:
-        """Refuse at once what says itself that it is too large."""
-        if length.isdigit() and len(length) < 20 and int(length) > self._limit:
-            raise self._too_large()
-
-    def add(self, chunk: bytes) -> None:
-        self._taken += len(chunk)
-        if self._taken > self._limit:
-            raise self._too_large()
-        if self._inflater is None:
-            self._keep(chunk)
-            return
-        while chunk:
-            if self._inflater.eof:
-                self._inflater = _inflater()  # members of gzip may follow one another
-            try:
-                # One byte more than there is room for tells that there is more.
-                part = self._inflater.decompress(chunk, self._limit - self._size + 1)
-            except zlib.error as error:
-                raise FetchError(
-                    "unreachable", f"{_shown(self._url)} sent broken gzip: {error}"
-                ) from None
-            self._keep(part)
-            chunk = self._inflater.unconsumed_tail or self._inflater.unused_data
-
-    def whole(self) -> bytes:
-        if self._taken and self._inflater is not None and not self._inflater.eof:
-            raise FetchError("unreachable", f"{_shown(self._url)} sent gzip without its end")
-        return b"".join(self._parts)
-
-    def _keep(self, part: bytes) -> None:
-        self._size += len(part)
-        if self._size > self._limit:
-            raise self._too_large()
-        self._parts.append(part)
-
-    def _too_large(self) -> FetchError:
-        return FetchError("too_large", f"{_shown(self._url)} sent more than {self._limit} bytes")
-
-
-def _inflater() -> Any:
-    return zlib.decompressobj(zlib.MAX_WBITS | 16)
 
 
 @contextlib.asynccontextmanager
