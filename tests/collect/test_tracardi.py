@@ -497,6 +497,14 @@ def test_the_state_of_one_profile_is_bounded():
         assert sum(len(facts(event)["consents"]) for event in edge.events()) == 240
 
 
+@pytest.mark.parametrize("number", [10**40, 2**64, -(2**63) - 1])
+def test_a_number_beyond_all_measure_is_no_trait(number):
+    with Edge() as edge:
+        mine = edge.profile({"type": "sign-in", "properties": {"login": number, "name": "Ann"}})
+        assert set(edge.known(mine).traits) == {"name"}
+        assert edge.stored() == ["sign-in"]
+
+
 def test_the_event_types_that_are_remembered_are_bounded():
     rules = traits.Rules(Tracardi())
     for number in range(3 * traits.MOST_TYPES):

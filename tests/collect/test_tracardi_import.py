@@ -64,6 +64,19 @@ def test_a_stored_profile():
     assert read(line({"_index": "profile", "_source": STORED}), Limits()) == expected
 
 
+def test_what_cannot_be_kept_as_a_trait_is_left_out():
+    traits = {"a": 10**30, "b": "x" * 513, "c": [1], "d": None, "e": " ", "f": 2**63, "g": False}
+    assert read(line({"id": "a", "traits": traits}), Limits()).traits == {"f": 2**63, "g": False}
+
+
+def test_a_profile_of_1970_is_as_old_as_it_says():
+    time = {"create": "1970-01-01T00:00:00", "insert": "2023-01-01T00:00:00"}
+    document = {"id": "a", "metadata": {"time": time}}
+    assert read(line(document), Limits()).created_at == 0
+    _, [event], state = importing([line(document)])
+    assert known(state, "a").created_at == event.occurred_at == 0
+
+
 def test_an_id_is_enough():
     assert read(b'{"id": " a "}', Limits()) == Taken(profile_id="a")
 
@@ -80,6 +93,7 @@ def test_an_id_is_enough():
         ({"id": "a", "ids": [str(n) for n in range(64)]}, "64"),
         ({"id": "a", "metadata": {"time": {"insert": "soon"}}}, "metadata.time.insert"),
         ({"id": "a", "metadata": {"time": {"visit": {"count": -1}}}}, "count"),
+        ({"id": "a", "metadata": {"time": {"visit": {"count": 2**63}}}}, "count"),
         ({"id": "a", "consents": {"marketing": {"revoke": 7}}}, "consents"),
         ({"id": "a", "traits": {str(n): n for n in range(129)}}, "128"),
     ],

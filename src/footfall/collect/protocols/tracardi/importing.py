@@ -31,7 +31,7 @@ from footfall.collect.protocols.tracardi.identity import (
 from footfall.collect.protocols.tracardi.issued import ProfileIds
 from footfall.collect.protocols.tracardi.moments import micros, moment
 from footfall.collect.protocols.tracardi.settings import Tracardi
-from footfall.collect.protocols.tracardi.traits import TEXT_CHARACTERS
+from footfall.collect.protocols.tracardi.traits import kept
 from footfall.journal.contract import Change, More, Outcome, States, Unit
 from footfall.model import Event, Facts, Micros
 from footfall.settings import Limits, Source
@@ -42,6 +42,8 @@ REASON = "imported"
 ID_CHARACTERS = 256
 MOST_TRAITS = 128
 MOST_ALIASES = 64
+VISITS = range(2**53)
+"""How many a profile may have had."""
 
 NEW, CHANGED, SAME = "new", "changed", "same"
 """What became of a line; a unit's reply."""
@@ -71,11 +73,12 @@ def read(line: bytes, limits: Limits) -> Taken:
     metadata = _object(document, "metadata")
     time = _object(metadata, "time", "metadata.time")
     visits = _object(time, "visit", "metadata.time.visit").get("count", 0)
-    if isinstance(visits, bool) or not isinstance(visits, int) or visits < 0:
+    if isinstance(visits, bool) or not isinstance(visits, int) or visits not in VISITS:
         raise wire.NotReadable("metadata.time.visit.count must be a whole number from 0.")
+    created_at = _moment(time, "create")
     return Taken(
         profile_id=ids[0],
-        created_at=_moment(time, "create") or _moment(time, "insert"),
+        created_at=_moment(time, "insert") if created_at is None else created_at,
         visits=visits,
         consents=_consents(_object(document, "consents")),
         traits=_traits(document),
@@ -163,12 +166,8 @@ def _flatten(value: Any, name: str, found: dict[str, Value]) -> None:
             _flatten(item, f"{name}.{inner}" if name else inner, found)
     elif not name or name in found:
         return
-    elif isinstance(value, str):
-        text = value.strip()
-        if 0 < len(text) <= TEXT_CHARACTERS:
-            found[name] = text
-    elif isinstance(value, bool | int | float):
-        found[name] = value
+    elif (trait := kept(value)) is not None:
+        found[name] = trait
 
 
 # Decisions, under the journal's lock
@@ -212,7 +211,7 @@ def _decided(  # noqa: PLR0917 - what `unit` has gathered
     found: Profile | None,
     aliases: list[str],
 ) -> Outcome:
-    created = min(taken.created_at or now, now)
+    created = now if taken.created_at is None else min(taken.created_at, now)
     profile = found or Profile(taken.profile_id, Known(created, taken.visits))
     old = profile.known
     consents = {name: one for name, one in taken.consents.items() if name not in old.consents}

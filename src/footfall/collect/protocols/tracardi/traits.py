@@ -21,6 +21,8 @@ Value = str | int | float | bool
 
 TEXT_CHARACTERS = 512
 """Longest text that is kept as a trait."""
+WHOLE_NUMBERS = range(-(2**63), 2**64)
+"""That can be kept as a trait: what the state can hold of them."""
 MOST_CONSENTS = 64
 """That one event may give."""
 NAME_CHARACTERS = 128
@@ -119,10 +121,17 @@ def _value(properties: Mapping[str, Any], path: tuple[str, ...]) -> Value | None
         if type(value) is not dict:
             return None
         value = value.get(name)
+    return kept(value)
+
+
+def kept(value: Any) -> Value | None:
+    """A value as it is kept as a trait; None where it is none, or too large."""
     if type(value) is str:
         value = value.strip()
         return value if 0 < len(value) <= TEXT_CHARACTERS else None
-    return value if type(value) in (bool, int, float) else None
+    if type(value) is int:
+        return value if value in WHOLE_NUMBERS else None
+    return value if type(value) in (bool, float) else None
 
 
 def _granted(properties: Mapping[str, Any], warnings: list[str], where: str) -> Consents:
