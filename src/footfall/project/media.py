@@ -33,6 +33,7 @@ from footfall.project.media_checkpoint import (
 )
 from footfall.project.media_erasing import Erased, erasures
 from footfall.project.media_metrics import Rows
+from footfall.project.media_open import OpenSessions
 from footfall.project.media_params import (
     CLIENT,
     START,
@@ -132,21 +133,15 @@ class Fold:
         self.position: Position | None = None
         """The last record that was taken; it and those before it are passed over."""
         self._last_at: Micros | None = None
-        self._sessions: dict[str, dict[str, Session]] = {}
-        """By source, by session id: two look-ups are cheaper than making a pair."""
+        self._open = OpenSessions()
         self._closing: deque[tuple[int, Position, Key]] = deque()
         """Closings in their order, with the clock at each."""
-        self._dirty: list[Session] = []
-        self._gone: list[Key] = []
-        """Since the last snapshot."""
-        self._gone_unsure: list[Key] = []
-        """In the last snapshot, which may not have been written."""
         self._aliases = 0
         """Given to withheld sessions by the record that is being taken."""
 
     def __len__(self) -> int:
         """Sessions that are not final."""
-        return sum(map(len, self._sessions.values()))
+        return len(self._open)
 
     def __bool__(self) -> bool:
         """True without any session too: an empty fold is a fold."""
@@ -181,7 +176,7 @@ class Fold:
         self, at: Micros, events: Iterable[Event | MediaEvent], strays: list[Stray]
     ) -> None:
         """The events of a record that was committed `at`; other protocols' are passed over."""
-        everybody, clock, limits = self._sessions, self.clock, self.limits
+        everybody, clock, limits = self._open.by_source, self.clock, self.limits
         for event in events:
             if event.protocol != PROTOCOL or event.session_id is None:
                 continue
@@ -190,7 +185,7 @@ class Fold:
             session = by_id.get(event.session_id) if by_id is not None else None
             if session is None:
                 if kind_and_rank is _START:
-                    self._open(at, event)
+                    self._begin(at, event)
                 else:
                     told = Told(event.occurred_at, event.type, "no_session", late=True)
                     name = self._alias() if event.withheld else event.session_id
@@ -200,8 +195,7 @@ class Fold:
                 session.withheld = event.withheld
                 session.alias = session.alias or self._alias()
             if not session.dirty:
-                session.dirty = True
-                self._dirty.append(session)
+                self._open.touch(session)
             if kind_and_rank is None:
                 machine.unknown(session, event.occurred_at, event.type, limits)
                 continue
@@ -220,7 +214,7 @@ class Fold:
                 limits,
             )
 
-    def _open(self, at: Micros, event: Event | MediaEvent) -> None:
+    def _begin(self, at: Micros, event: Event | MediaEvent) -> None:
         """A sessionStart goes straight through."""
         params = params_of(event.properties)
         visitor = read_params(VISITOR, params)
@@ -245,15 +239,13 @@ class Fold:
             counts=[0] * len(KINDS),
             metadata=read_metadata(event.properties or {}),
             customer_ids=customers if isinstance(customers, dict) else None,
-            dirty=True,
             withheld=event.withheld,
             alias=self._alias() if event.withheld else "",
         )
         kind, rank = _START
         item = (ts, rank, 0, kind, playhead, event.properties, self.clock)
         machine.apply(session, item, self.limits)
-        self._sessions.setdefault(event.source, {})[event.session_id] = session
-        self._dirty.append(session)
+        self._open.add(session)
 
     def _alias(self) -> str:
         self._aliases += 1
@@ -262,10 +254,10 @@ class Fold:
     def _change(self, position: Position, session_id: str, value: bytes) -> None:
         """A media session's change: its closing, or what its events told already."""
         change = _closing.decode(value)
-        session = self._find(change.source, session_id)
+        session = self._open.find(change.source, session_id)
         if session is None:
             return
-        self._touch(session)
+        self._open.touch(session)
         session.opened_at = change.opened_at
         if change.closed_at is None or session.closing is not None:
             return
@@ -279,7 +271,7 @@ class Fold:
         until = self.clock - self.limits.reorder_s * SECOND
         while self._closing and self._closing[0][0] <= until:
             _, position, key = self._closing.popleft()
-            finished.append(Finished(position, self._final(self._remove(*key))))
+            finished.append(Finished(position, self._final(self._open.remove(*key))))
         return finished
 
     def _final(self, session: Session) -> Rows:
@@ -291,20 +283,12 @@ class Fold:
         """Forget the sessions of somebody whose data is to go, as if they had never begun."""
         gone = {
             (session.source, session.session_id)
-            for session in self.sessions()
+            for session in self._open
             if erased.session(session)
         }
-        for source, session_id in gone:
-            self._remove(source, session_id)
+        for key in gone:
+            self._open.remove(*key)
         self._closing = deque(item for item in self._closing if item[2] not in gone)
-
-    def _remove(self, source: str, session_id: str) -> Session:
-        by_id = self._sessions[source]
-        session = by_id.pop(session_id)
-        if not by_id:
-            del self._sessions[source]
-        self._gone.append((source, session_id))
-        return session
 
     def due(self) -> list[Due]:
         """The sessions that time closes now. Told again until their closing has been taken."""
@@ -312,7 +296,7 @@ class Fold:
         idle, longest = clock - limits.idle_s * SECOND, clock - limits.longest_s * SECOND
         stuck = limits.stuck_s * SECOND
         found = []
-        for session in self.sessions():
+        for session in self._open:
             if session.heard_clock <= idle:
                 why = "idle"
             elif session.opened_clock <= longest:
@@ -330,17 +314,16 @@ class Fold:
 
     def sessions(self) -> Iterator[Session]:
         """Every session that is not final. Not to be kept over a `take`, nor changed."""
-        for by_id in self._sessions.values():
-            yield from by_id.values()
+        return iter(self._open)
 
     def rows(self, source: str, session_id: str) -> Rows | None:
         """One session as of now, with what is held back; None where it is not open."""
-        session = self._find(source, session_id)
+        session = self._open.find(source, session_id)
         return self._now(session) if session else None
 
     def open_rows(self) -> Iterator[Rows]:
         """All of them; made one by one, since all at once are large."""
-        for session in self.sessions():
+        for session in self._open:
             yield self._now(session)
 
     def session(self, session_id: str) -> list[Rows]:
@@ -348,10 +331,8 @@ class Fold:
 
         A withheld one is found under its alias, not under its id.
         """
-        if session_id.startswith(ALIAS):
-            found = list(self.sessions())
-        else:
-            found = [by_id[session_id] for by_id in self._sessions.values() if session_id in by_id]
+        is_alias = session_id.startswith(ALIAS)
+        found = list(self._open) if is_alias else self._open.of_id(session_id)
         return [self._now(one) for one in found if name_of(one) == session_id]
 
     def _now(self, session: Session) -> Rows:
@@ -359,20 +340,11 @@ class Fold:
             return rows(session, self.limits)
         return self._final(sessions.decode(sessions.encode(session)))
 
-    def _find(self, source: str, session_id: str) -> Session | None:
-        by_id = self._sessions.get(source)
-        return by_id.get(session_id) if by_id is not None else None
-
     # Checkpoints.
-
-    def _touch(self, session: Session) -> None:
-        if not session.dirty:
-            session.dirty = True
-            self._dirty.append(session)
 
     def dirty(self) -> int:
         """How many sessions the next snapshot writes or removes."""
-        return len(self._dirty) + len(self._gone)
+        return self._open.unwritten()
 
     def snapshot(self, *, whole: bool = False) -> Snapshot:
         """What changed since the last snapshot, which from now on counts as written.
@@ -380,18 +352,7 @@ class Fold:
         After one that could not be written, take a `whole` one: it has every session, and all
         that are gone since the last snapshot that was not followed by a whole one.
         """
-        gone = self._gone_unsure + self._gone if whole else self._gone
-        self._gone_unsure, self._gone = gone, []
-        changed = self.sessions() if whole else iter(self._dirty)
-        written = {}
-        left = set(gone)
-        for session in changed:
-            key = (session.source, session.session_id)
-            if key not in left or self._find(*key) is session:
-                written[key] = sessions.encode(session)
-        for session in self._dirty:
-            session.dirty = False
-        self._dirty = []
+        written, gone = self._open.changes(whole=whole)
         own = Own(
             VERSION,
             self.position and (self.position.partition, self.position.sequence),
@@ -399,8 +360,7 @@ class Fold:
             self._last_at,
             [(clock, (p.partition, p.sequence), key) for clock, p, key in self._closing],
         )
-        still = [key for key in gone if key not in written]
-        return Snapshot(msgspec.msgpack.encode(own), written, still)
+        return Snapshot(msgspec.msgpack.encode(own), written, gone)
 
     @classmethod
     def restore(cls, fold: bytes, written: Iterable[bytes], limits: Limits | None = None) -> Fold:
@@ -412,5 +372,5 @@ class Fold:
         found.position = Position(*own.position) if own.position else None
         found.clock, found._last_at = own.clock, own.last_at
         found._closing.extend((clock, Position(*p), key) for clock, p, key in own.closing)
-        found._sessions = decode_sessions(written)
+        found._open = OpenSessions(decode_sessions(written))
         return found
