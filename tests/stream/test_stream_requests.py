@@ -241,6 +241,14 @@ def test_a_playlists_address_carries_the_session_and_comes_back_as_the_same_call
     assert again.url == "https://cdn.example.net/hi/v.m3u8?sig=a%2Bb&x=1"
 
 
+def test_a_media_playlist_of_any_name_is_the_sessions():
+    call = read(f"/stream/films/x.m3u8?{IDS}")
+    url = "https://origin.example.com/vod/list.php?rendition=2"
+    again = read(requests.playlist_address(call, url, "x.m3u8"))
+    assert isinstance(again, Call)
+    assert again.url == url
+
+
 def test_what_stands_beside_a_manifest_is_at_the_origin():
     answer = read("/stream/films/dash/seg-1.m4s?a=1")
     assert answer.status == 307

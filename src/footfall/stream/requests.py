@@ -170,7 +170,8 @@ class Requests:
             return refusal(parent)
         if folder_of_channel(service) is not None and not _OF_CHANNELS.match(path):
             return refusal(problems.CHANNEL_UNKNOWN)
-        if not is_manifest(path):
+        # What a multivariant playlist of ours names is a playlist, whatever its file is called.
+        if not multivariant and not is_manifest(path):
             return _beside(path, url, query)
         session_id = ours.get("bpkio_sessionid")
         if session_id is None:
