@@ -15,10 +15,9 @@ from footfall.errors import JournalUnavailable
 from footfall.journal.contract import Position
 from footfall.journal.engines.memory import MemoryJournal
 from footfall.settings import Service
-from footfall.stream import beacons, events, macros, owed
+from footfall.stream import beacons, events, macros, owed, telling, told
 from footfall.stream.ad_tokens import TOKEN_CHARACTERS, AdSegment, Tokens
 from footfall.stream.beacons import Beacons, Viewer
-from footfall.stream.contexts import pack, unpack
 from footfall.stream.contract import SLATE, Ad, Beacon, Context, Details, Placed, Pod
 from footfall.stream.fetch import BeaconOutcome
 
@@ -45,8 +44,9 @@ def make(*lengths, name="slot:1:x", kinds=KINDS, extra=(), around=True) -> Pod:
         ads.append(Ad(ad_id, sequence=len(ads) + 1, beacons=trackers))
         at += placed[-1].duration_us
     breaks = (tracker("breakStart", "pod"), tracker("breakEnd", "pod")) if around else ()
-    details = pack(Details(tuple(ads), breaks))
-    return Pod(name, START, 0, True, None, START, at, tuple(placed), details)
+    pod = Pod(name, START, 0, True, None, START, at, tuple(placed))
+    said = telling.pod(pod, Details(tuple(ads), breaks), by_server=True)
+    return msgspec.structs.replace(pod, told=told.pack(said))
 
 
 def segments(pod: Pod, ad=0, each_s=2) -> list[AdSegment]:
@@ -137,8 +137,8 @@ async def play(process: Beacons, *asked: AdSegment, close=True) -> None:
 
 
 def due(pod: Pod, asked: AdSegment) -> list[str]:
-    details = unpack(pod.details)
-    return [one.url.removeprefix("https://t.example/") for one in owed.owed(pod, details, asked)]
+    owes = owed.owed(pod, told.read(pod), asked)
+    return [one.url.removeprefix("https://t.example/") for one in owes]
 
 
 def test_each_segment_owes_what_it_contains():

@@ -13,11 +13,8 @@ from footfall.settings import Service
 from footfall.stream import contexts
 from footfall.stream.contexts import Life, Wish
 from footfall.stream.contract import (
-    Ad,
-    Beacon,
     Break,
     Context,
-    Details,
     Mark,
     Placed,
     Pod,
@@ -247,32 +244,6 @@ def test_a_rendition_seen_for_the_first_time_takes_the_numbers_of_another(journa
     fold(journal, clock, lambda one: msgspec.structs.replace(one, shifts=shifts))
     context = begin(journal, clock, Wish(rendition="s"))
     assert context.shifts == {**shifts, "s": Shift(9, 4, 90)}
-
-
-def test_details_come_back_as_they_were_and_take_little_room():
-    beacons = tuple(
-        Beacon("progress", f"https://ads.example.com/track?event=progress&n={n}", n * 1000)
-        for n in range(40)
-    )
-    ads = (Ad("1", beacons=beacons), Ad("2", title="é"))
-    details = Details(ads, beacons[:1], placed_macros=False)
-    packed = contexts.pack(details)
-    assert contexts.unpack(packed) == details
-    assert len(packed) < 800
-    assert contexts.unpack(b"") == Details()
-
-
-@pytest.mark.parametrize(
-    ("url", "expected"),
-    [
-        ("https://t.example/?p=[PODSEQUENCE]", True),
-        ("https://t.example/?p=%5bbreakPosition%5d", True),
-        ("https://t.example/?t=[TIMESTAMP]&c=[CACHEBUSTING]", False),
-    ],
-)
-def test_details_say_whether_there_is_anything_to_fill(url, expected):
-    packed = contexts.pack(Details((Ad("1", errors=(url,)),)))
-    assert contexts.unpack(packed).placed_macros is expected
 
 
 def test_breaks_are_shared_and_written_only_where_they_change(journal, clock):

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from footfall.stream import tracking
-from footfall.stream.contexts import WHOLE, pack
+from footfall.stream import telling, tracking
+from footfall.stream.contexts import WHOLE
 from footfall.stream.contract import (
     SLATE,
     Ad,
@@ -24,6 +24,7 @@ from footfall.stream.contract import (
     Script,
     Verification,
 )
+from footfall.stream.told import pack
 from footfall.stream.tracking import Tracking, Window
 
 SECOND = 1_000_000
@@ -47,28 +48,35 @@ def beacon(kind: str, **more) -> Beacon:
     return Beacon(kind, f"https://t.example/{kind}?[CACHEBUSTING]", **more)
 
 
+def telling_of(pod: Pod, *ads: Ad, beacons=(), by_server=False, content_us=None) -> Pod:
+    """A pod as it is once it was decided what is told of it."""
+    details = Details(ads, tuple(beacons))
+    said = telling.pod(pod, details, by_server=by_server, content_us=content_us)
+    return msgspec.structs.replace(pod, told=pack(said))
+
+
 def make(name: str, start: int, ads: list[tuple[str, int]], *, beacons=(), at_us=None, **changes):
     """A decided pod of `ads` (id, duration in microseconds) from `start` on, back to back."""
-    placed, told, at = [], [], start
+    placed, said, at = [], [], start
     for ad_id, length in ads:
         placed.append(Placed(ad_id, "https://c.example/m.m3u8", at, length))
-        told.append(
+        said.append(
             Ad(ad_id, beacons=() if ad_id == SLATE else (beacon("start"), beacon("complete")))
         )
         at += length
-    return Pod(
+    pod = Pod(
         name, start, 0, True, changes.get("planned_us"), start if at_us is None else at_us,
-        changes.get("until_us", at), tuple(placed), pack(Details(tuple(told), tuple(beacons))),
+        changes.get("until_us", at), tuple(placed),
     )  # fmt: skip
+    return telling_of(pod, *said, beacons=beacons)
 
 
 def one_ad(ad: Ad, *, start=START, length=10 * SECOND, **given):
     """What is told of a single ad."""
     placed = Placed(ad.ad_id, "https://c.example/m.m3u8", start, length)
-    pod = Pod(
-        "slot:1:x", start, 0, True, None, start, start + length, (placed,), pack(Details((ad,)))
-    )
-    answer = ask(Tracking(), [pod], **given)
+    pod = Pod("slot:1:x", start, 0, True, None, start, start + length, (placed,))
+    by_server = given.get("told_by_server", False)
+    answer = ask(Tracking(), [telling_of(pod, ad, by_server=by_server)], **given)
     return answer["adpods"][0]["ads"][0]
 
 
@@ -255,17 +263,9 @@ def test_macros_that_only_the_server_knows_are_filled():
 
     def urls(at_us, name="p", **given):
         placed = (Placed("a", "https://c.example/m", at_us, SECOND),)
-        pod = Pod(
-            name,
-            at_us,
-            0,
-            True,
-            None,
-            at_us,
-            at_us + SECOND,
-            placed,
-            pack(Details((ad,), (Beacon("breakStart", "https://t.example/%5BBREAKPOSITION%5D"),))),
-        )
+        pod = Pod(name, at_us, 0, True, None, at_us, at_us + SECOND, placed)
+        around = Beacon("breakStart", "https://t.example/%5BBREAKPOSITION%5D")
+        pod = telling_of(pod, ad, beacons=(around,), content_us=given.get("content_us"))
         (told,) = ask(tracker, [pod], **given)["adpods"]
         return (
             told["ads"][0]["trackingevents"][0]["callbackurl"].removeprefix("https://t.example/"),
@@ -381,8 +381,10 @@ def test_a_slate_of_unknown_end_is_not_told():
     one = make("p", START, [("a", 10 * SECOND), (SLATE, 90 * SECOND)])
     hidden = msgspec.structs.replace(one.ads[1], announced=False)
     pod = msgspec.structs.replace(one, ads=(one.ads[0], hidden))
+    pod = telling_of(pod, Ad("a"), Ad(SLATE), beacons=(beacon("breakEnd"),))
     (told,) = ask(Tracking(), [pod], window=window(30))["adpods"]
     assert (told["duration_ms"], len(told["ads"])) == (10_000, 1)
+    assert told["adbreaktrackingevents"][0]["time_ms"] == START // MS + 10_000
 
 
 def test_a_pod_stays_ten_seconds_after_its_last_segment_has_left():

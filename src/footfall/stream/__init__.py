@@ -20,8 +20,9 @@
                  ads go is settled by `placing`, and `error_calls` tells ad servers of failures
 ``live_calls`` ``vod_calls``  what a session's call comes to (`calls`); `inserts` has its ads' lists
 ``events``       what is recorded, in one vocabulary; `words` tells it to people
-``tracking``     the session-tracking JSON (`tracking_ads`); ``beacons`` server-side tracking, of
-                 what is `owed` when a segment is asked for by its token (`ad_tokens`)
+``tracking``     the session-tracking JSON, joined of what is `told` of pods (`telling` settles
+                 that as they are decided); ``beacons`` server-side tracking, of what is `owed`
+                 when a segment is asked for by its token (`ad_tokens`)
 ``services``     the services of the settings: whom they may ask, and how addresses are paths
 ``fetch``        outgoing HTTP, with its limits (`network`, `bodies`)
 ``origin``       the origin's lists, shared by sessions and held to `continuity`

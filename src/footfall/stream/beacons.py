@@ -28,9 +28,9 @@ from footfall.errors import JournalUnavailable
 from footfall.journal.contract import Outcome, Unit
 from footfall.model import Event, Micros
 from footfall.settings import Service
-from footfall.stream import contexts, events, macros, owed, tracking
+from footfall.stream import events, macros, owed, told
 from footfall.stream.ad_tokens import AdSegment
-from footfall.stream.contract import Ad, Context, Placed
+from footfall.stream.contract import Context
 from footfall.stream.events import Place, Said, Sender
 from footfall.stream.fetch import BeaconOutcome
 from footfall.stream.owed import Owed
@@ -94,10 +94,6 @@ class _Asked(msgspec.Struct, frozen=True, gc=False):
     began_at: Micros
     """Of the session's context."""
     place: Place
-    placed: Placed
-    ad: Ad
-    position: int
-    """BREAKPOSITION."""
     owes: Sequence[Owed]
 
 
@@ -194,16 +190,8 @@ class Beacons:
         for pod in context.pods if context else ():
             place = owed.place(pod, segment.ad) if pod.id == segment.pod else None
             if context is not None and place is not None:
-                details = contexts.unpack(pod.details)
-                return _Asked(
-                    request,
-                    context.began_at,
-                    place,
-                    pod.ads[segment.ad],
-                    details.ads[segment.ad],
-                    tracking.position(pod),
-                    owed.owed(pod, details, segment),
-                )
+                owes = owed.owed(pod, told.read(pod), segment)
+                return _Asked(request, context.began_at, place, owes)
         return None
 
     # While the journal takes nothing
@@ -278,12 +266,7 @@ class Beacons:
 
     async def _call(self, asked: _Asked, one: Owed) -> BeaconOutcome:
         values = asked.request.viewer.values
-        playing = macros.Playing(
-            position=asked.position,
-            sequence=asked.ad.sequence,
-            asset=asked.placed.creative,
-            ad_us=one.offset_ms * 1000,
-        )
+        playing = macros.Playing(ad_us=one.offset_ms * 1000)
         try:
             return await self._caller.beacon(
                 macros.beacon(one.url, values, playing, self._now()),

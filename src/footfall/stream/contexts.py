@@ -9,7 +9,6 @@ Not a cache, and nothing waits here: that is `sessions`' and `deciding`'s matter
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
@@ -17,8 +16,8 @@ import msgspec
 from footfall.journal.contract import Change, Outcome, States, Unit
 from footfall.model import Event, Micros
 from footfall.settings import Service
-from footfall.stream import folding, macros
-from footfall.stream.contract import Break, Context, Details, Mark, Pod
+from footfall.stream import folding
+from footfall.stream.contract import Break, Context, Mark, Pod
 
 SHORTEST_LIFE_US = 600 * 1_000_000
 LIVES = 10
@@ -32,7 +31,6 @@ has no ads and is shown to nobody."""
 
 _encode = msgspec.msgpack.Encoder().encode
 _context = msgspec.msgpack.Decoder(Context)
-_details = msgspec.msgpack.Decoder(Details)
 _breaks = msgspec.msgpack.Decoder(tuple[Break, ...])
 _marks = msgspec.msgpack.Decoder(tuple[Mark, ...])
 _clock = msgspec.msgpack.Decoder(dict[str, tuple[int, Micros]])
@@ -60,20 +58,6 @@ def marks_key(service: str, rendition: str) -> str:
 
 def clock_key(service: str, stream: str) -> str:
     return f"stream/{service}/clock/{stream}"
-
-
-def pack(details: Details) -> bytes:
-    """Details as a pod holds them: addresses of beacons are long and alike."""
-    data = _encode(details)
-    capitals = data.upper()
-    if not any(name in capitals for name in macros.PLACED):
-        data = _encode(msgspec.structs.replace(details, placed_macros=False))
-    return zlib.compress(data, 6)
-
-
-def unpack(data: bytes) -> Details:
-    """Of a pod that was not decided: nothing."""
-    return _details.decode(zlib.decompress(data)) if data else Details()
 
 
 def read(data: bytes | None) -> Context | None:

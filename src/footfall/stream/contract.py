@@ -314,19 +314,17 @@ class Pod(msgspec.Struct, frozen=True, omit_defaults=True, array_like=True, gc=F
     until_us: Micros = 0
     """Live: where content comes back unless the break ends before; VOD: `at_us`."""
     ads: tuple[Placed, ...] = ()
-    details: bytes = b""
-    """`contexts.pack` of the pod's `Details`: small, and read only where it is shown."""
+    told: bytes = b""
+    """What is told of it: `told.pack` of that, small, and read only where it is asked for."""
 
 
-class Details(msgspec.Struct, frozen=True, omit_defaults=True, array_like=True, gc=False):
-    """What tracking says of a pod beyond its places."""
+class Details(msgspec.Struct, frozen=True, gc=False):
+    """What was said of a pod and its ads, beyond their places."""
 
     ads: tuple[Ad, ...] = ()
     """One for each of `Pod.ads`, slates included (an `Ad` of that id and nothing else)."""
     beacons: tuple[Beacon, ...] = ()
     """breakStart, breakEnd."""
-    placed_macros: bool = True
-    """Whether any address may have one of `macros.PLACED`; `contexts.pack` looks."""
 
 
 class Break(msgspec.Struct, frozen=True, array_like=True, gc=False):

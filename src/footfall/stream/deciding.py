@@ -21,7 +21,7 @@ from footfall.errors import JournalUnavailable
 from footfall.metrics import STREAM_DECISIONS, Tally
 from footfall.model import Micros
 from footfall.settings import Service, Streams
-from footfall.stream import events, macros, offsets, placing
+from footfall.stream import events, macros, offsets, placing, telling, told
 from footfall.stream.adserver import AdServer
 from footfall.stream.contract import Ad, AdBreak, Failure, FetchError, Offer, Pod
 from footfall.stream.creatives import Creative, Creatives
@@ -31,7 +31,7 @@ from footfall.stream.events import Mode, Recorder, Said
 from footfall.stream.ladder import Content, reference
 from footfall.stream.lines import PlaylistError
 from footfall.stream.macros import Values
-from footfall.stream.placing import Candidate, Offered, Room, Slate
+from footfall.stream.placing import Candidate, Offered, Placement, Room, Slate
 from footfall.stream.sessions import Session, Sessions
 
 log = structlog.get_logger()
@@ -207,7 +207,8 @@ class Decider:
             tracking=service.tracking,
             from_us=start,
         )
-        if await self._settle(session, claim, [placement.pod], said, client):
+        pod = _told(placement, service)
+        if await self._settle(session, claim, [pod], said, client):
             self._errors.tell(service, told.failures, values)
 
     async def _vod(self, session: Session, claim: Pod, whole: Whole, client: Client) -> None:
@@ -239,8 +240,9 @@ class Decider:
                 mode="vod",
                 tracking=service.tracking,
             )
-        pods = [_done(claim), *(one.pod for one in placements if one.pod.ads)]
-        if await self._settle(session, claim, pods, said, client):
+        content_us = whole.boundaries[-1]
+        pods = [_told(one, service, content_us) for one in placements if one.pod.ads]
+        if await self._settle(session, claim, [_done(claim), *pods], said, client):
             self._errors.tell(service, all_failures, values)
 
     async def _lost(self, session: Session, pod: Pod, mode: Mode, client: Client) -> None:
@@ -360,6 +362,16 @@ def _open(session: Session) -> list[Pod]:
 def _over(now: Micros, claim: Pod, filling: Filling) -> Said:
     reason = "it was known too late: nothing was left of it that had not been listed"
     return events.lost(now, claim, mode=filling.mode, reason=reason)
+
+
+def _told(one: Placement, service: Service, content_us: Micros | None = None) -> Pod:
+    """A pod with what is told of it; `content_us`: of a VOD, how long its content is."""
+    details = one.details
+    if not (details.ads or details.beacons):
+        return one.pod
+    by_server = service.tracking == "server"
+    said = telling.pod(one.pod, details, by_server=by_server, content_us=content_us)
+    return msgspec.structs.replace(one.pod, told=told.pack(said))
 
 
 def _done(claim: Pod) -> Pod:

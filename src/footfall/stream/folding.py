@@ -110,7 +110,7 @@ def fold(
             shifts = {name: _caught_up(one, pod, counted) for name, one in shifts.items()}
             counts = False
         if counts or _may_go_on(pod, known):
-            kept.append(msgspec.structs.replace(pod, details=b""))
+            kept.append(msgspec.structs.replace(pod, told=b""))
     if tuple(kept) == context.pods and shifts == context.shifts:
         return context
     return msgspec.structs.replace(context, pods=tuple(kept), shifts=shifts)

@@ -29,8 +29,6 @@ from footfall.model import Micros
 PREROLL, MIDROLL, POSTROLL = 1, 2, 3
 """BREAKPOSITION; 0 is none of them."""
 
-PLACED = (b"PODSEQUENCE", b"BREAKPOSITION", b"ASSETURI", b"SERVERSIDE")
-"""What `client` fills."""
 SERVER_AGENT = "footfall"
 UNKNOWN = "-1"
 
@@ -63,7 +61,7 @@ class Values(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Playing(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of an ad that has its place, when one of its beacons is due."""
+    """What is known of an ad that has its place, and when one of its beacons is due."""
 
     position: int = 0
     """As `Values.position`."""
@@ -145,6 +143,13 @@ def beacon(
         "REASON": UNKNOWN if reason is None else str(reason),
     }
     return _filled(url, known, other=UNKNOWN)
+
+
+def placed(url: str, playing: Playing) -> str:
+    """An address that the server will call for a viewer, with what is settled with the ad's place;
+    the rest is for `beacon`.
+    """
+    return _filled(url, _placed(playing), other=None)
 
 
 def client(url: str, playing: Playing) -> str:

@@ -19,18 +19,18 @@ import msgspec
 
 from footfall.journal.contract import Change, Outcome, States, Unit
 from footfall.model import Event, Micros
-from footfall.stream import contexts
+from footfall.stream import contexts, told
 from footfall.stream.ad_tokens import AdSegment
-from footfall.stream.contract import SLATE, Beacon, Details, Pod
-from footfall.stream.events import Place, placed_ms
-from footfall.stream.tracking_ads import QUARTERS, offset_ms
+from footfall.stream.contract import SLATE, Pod
+from footfall.stream.events import Place
+from footfall.stream.telling import QUARTERS
 
 
 class Owed(msgspec.Struct, frozen=True, gc=False):
     """One address that is to be called."""
 
     number: int
-    """Its own within the pod: breakStart and breakEnd first, then every ad's, as `Details` has
+    """Its own within the pod: breakStart and breakEnd first, then every ad's, as `told.Pod` has
     them. It never changes, since a decided pod does not."""
     type: str
     url: str
@@ -62,23 +62,26 @@ def fired_key(service: str, session_id: str, pod: str) -> str:
 
 
 def place(pod: Pod, ad: int) -> Place | None:
-    """How events name the ad at a place of a pod; None: there is none, or it is a slate."""
-    if not (pod.decided and 0 <= ad < len(pod.ads)) or pod.ads[ad].ad_id == SLATE:
+    """How events name the ad at a place of a pod; None: there is none, or nothing is told of it."""
+    if not (pod.told and 0 <= ad < len(pod.ads)):
+        return None
+    if pod.ads[ad].ad_id == SLATE or not pod.ads[ad].announced:
         return None
     before = sum(one.ad_id != SLATE for one in pod.ads[:ad])
     return Place(pod.id, pod.ads[ad].ad_id, before + 1)
 
 
-def owed(pod: Pod, details: Details, asked: AdSegment) -> tuple[Owed, ...]:
+def owed(pod: Pod, said: told.Pod, asked: AdSegment) -> tuple[Owed, ...]:
     """What a request for a segment owes, in the order in which it is to be reported."""
     first, last = asked.segment == 0, asked.segment == asked.of - 1
-    duration = placed_ms(pod.ads[asked.ad])
-    number = len(details.beacons) + sum(len(ad.beacons) for ad in details.ads[: asked.ad])
+    index = sum(one.announced for one in pod.ads[: asked.ad])
+    around, ad = said.adbreaktrackingevents or (), said.ads[index]
+    number = len(around) + sum(len(one.trackingevents) for one in said.ads[:index])
     found = []
-    for each, one in enumerate(details.ads[asked.ad].beacons, number):
-        at, quarters = offset_ms(one, duration), QUARTERS.get(one.type.lower())
-        if at is None or at > duration:
-            continue  # of what a viewer does, which no server sees; or of what never comes
+    for each, one in enumerate(ad.trackingevents, number):
+        at, quarters = one.offset_ms, QUARTERS.get(one.type.lower())
+        if at is None:
+            continue  # of what a viewer does, which no server sees
         if quarters == 0:
             due = first
         elif quarters == 4:
@@ -87,18 +90,17 @@ def owed(pod: Pod, details: Details, asked: AdSegment) -> tuple[Owed, ...]:
             # A rendition may be a little shorter than the ad: its last segment has the rest.
             due = asked.begin_ms <= at and (last or at < asked.end_ms)
         if due:
-            found.append(Owed(each, one.type, one.url, at))
-    found.sort(key=lambda one: one.offset_ms)
+            found.append(Owed(each, one.type, one.callbackurl, at))
     real = [index for index, one in enumerate(pod.ads) if one.ad_id != SLATE]
-    begins = _of(details.beacons, "breakstart", 0) if first and asked.ad == real[0] else []
-    ends = _of(details.beacons, "breakend", duration) if last and asked.ad == real[-1] else []
+    begins = _of(around, "breakstart", 0) if first and asked.ad == real[0] else []
+    ends = _of(around, "breakend", ad.duration_ms) if last and asked.ad == real[-1] else []
     return (*begins, *found, *ends)
 
 
-def _of(beacons: Sequence[Beacon], kind: str, at: int) -> list[Owed]:
+def _of(events: Sequence[told.Event], kind: str, at: int) -> list[Owed]:
     return [
-        Owed(number, one.type, one.url, at)
-        for number, one in enumerate(beacons)
+        Owed(number, one.type, one.callbackurl, at)
+        for number, one in enumerate(events)
         if one.type.lower() == kind
     ]
 

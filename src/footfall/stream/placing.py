@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from footfall.model import Micros
-from footfall.stream import contexts
 from footfall.stream.contract import (
     SLATE,
     Ad,
@@ -88,6 +87,7 @@ class Placement(msgspec.Struct, frozen=True, gc=False):
     """A pod as it is to be announced."""
 
     pod: Pod
+    """Without `told`."""
     details: Details
     failures: tuple[Failure, ...] = ()
     """Ads that did not fit."""
@@ -107,7 +107,7 @@ def live(
         ads.append(Ad(SLATE))
         end = _end(placed, room.at_us)
     details = Details(tuple(ads), tuple(beacons))
-    pod = _pod(room.id, room.start_us, room.at_us, placed, details)
+    pod = _pod(room.id, room.start_us, room.at_us, placed)
     pod = msgspec.structs.replace(pod, planned_us=room.planned_us, until_us=end)
     return Placement(pod, details, tuple(failures))
 
@@ -130,7 +130,7 @@ def vod(
         placed = list(_one_after_another(chosen, start))
         details = Details(tuple(each.ad for each in chosen), one.beacons)
         name = _unique(one.id or f"slot:{milliseconds(start)}", ids)
-        pod = _pod(name, start, cut, placed, details)
+        pod = _pod(name, start, cut, placed)
         found.append(Placement(pod, details, tuple(failures)))
         inserted += sum(each.duration_us for each in placed)
     return tuple(found)
@@ -197,9 +197,7 @@ def _end(placed: Sequence[Placed], otherwise: Micros) -> Micros:
     return placed[-1].start_us + placed[-1].duration_us if placed else otherwise
 
 
-def _pod(
-    name: str, start_us: Micros, at_us: Micros, ads: Sequence[Placed], details: Details
-) -> Pod:
+def _pod(name: str, start_us: Micros, at_us: Micros, ads: Sequence[Placed]) -> Pod:
     return Pod(
         name,
         start_us,
@@ -207,7 +205,6 @@ def _pod(
         at_us=at_us,
         until_us=at_us,
         ads=tuple(ads),
-        details=contexts.pack(details) if details.ads or details.beacons else b"",
     )
 
 

@@ -16,19 +16,19 @@ from typing import NamedTuple
 import msgspec
 
 from footfall.model import Micros
-from footfall.stream import contexts, laid, macros, tracking_ads
-from footfall.stream.contract import Break, Placed, Pod
-from footfall.stream.events import milliseconds, placed_ms
+from footfall.stream import contexts, laid, told
+from footfall.stream.contract import Break, Pod
+from footfall.stream.events import milliseconds
 from footfall.stream.runs import SLACK_US
 
 STAY_US: Micros = 10_000_000
 """How long a pod stays after its last segment has left the manifest."""
 REFRESH_MS = (2000, 5000)
 KEPT_BYTES = 32 << 20
-"""Of ads as JSON, in one process."""
+"""Of pods as JSON, in one process."""
+_ENTRY_BYTES = 500
+"""What keeping one takes beside its text."""
 SCHEMA = "session-tracking.schema.json"
-
-_json = msgspec.json.Encoder()
 
 
 class Window(msgspec.Struct, frozen=True):
@@ -45,42 +45,12 @@ class Window(msgspec.Struct, frozen=True):
     that is not in it, the stream's own clock tells how long ago that was."""
 
 
-class _Way(NamedTuple):
-    """What a pod's JSON depends on beside the pod."""
-
-    told_by_server: bool
-    position: int
-    """BREAKPOSITION."""
-
-
 class _Shown(NamedTuple):
     """How live pods are told."""
 
     told_by_server: bool
     least_us: int
     """A list begins an ad when it has this much of it, or all: `folding.begun`."""
-
-
-class _Told(msgspec.Struct, frozen=True):
-    """A decided pod as JSON, whole and cut where its ads end."""
-
-    whole: bytes
-    """With all its ads, as most of a session's pods are told."""
-    places: tuple[Placed, ...]
-    """Of the ads that are announced."""
-    begin: int
-    """Where in `whole` the first of them begins, and by ad where each ends."""
-    ends: tuple[int, ...]
-    breaks: bytes
-    """``,"adbreaktrackingevents":[…]``, or nothing."""
-
-    def part(self, pod: Pod, count: int) -> bytes:
-        """With its first ads."""
-        stop = self.ends[count - 1] if count else self.begin
-        return _joined(pod, self.places[:count], self.breaks, self.whole[self.begin : stop])
-
-    def size(self) -> int:
-        return len(self.whole) + 500
 
 
 class Tracking:
@@ -90,7 +60,7 @@ class Tracking:
         self,
         kept_bytes: int = KEPT_BYTES,
     ) -> None:
-        self._kept: OrderedDict[tuple[_Way, Pod], _Told] = OrderedDict()
+        self._kept: OrderedDict[tuple[bool, int, Pod], bytes] = OrderedDict()
         self._room = kept_bytes
 
     def answer(
@@ -112,13 +82,7 @@ class Tracking:
         low, high = REFRESH_MS
         pods = [pod for pod in pods if pod.id != contexts.WHOLE]
         if window is None:
-            shown = [
-                (
-                    pod.start_us,
-                    self._pod(pod, None, _Way(told_by_server, position(pod, content_us))),
-                )
-                for pod in pods
-            ]
+            shown = [(pod.start_us, self._pod(pod, told_by_server)) for pod in pods]
         else:
             shown = self._live(pods, window, breaks, _Shown(told_by_server, target_s * 1_000_000))
         shown.sort(key=lambda one: one[0])
@@ -126,13 +90,13 @@ class Tracking:
             b'{"refresh_delay_ms":%d,"timereference_ms":0,"adpods":['
             % min(max(target_s * 1000, low), high),
         ]
-        for _, told in shown:
-            parts += (told, b",")
+        for _, text in shown:
+            parts += (text, b",")
         if shown:
             parts.pop()
         parts.append(b"]")
         if window is None and content_us is not None:
-            parts += (b',"contentmapping":', _json.encode(content_mapping(pods, content_us)))
+            parts += (b',"contentmapping":', told.encode(content_mapping(pods, content_us)))
         parts.append(b"}")
         return b"".join(parts)
 
@@ -152,105 +116,51 @@ class Tracking:
                     # What would begin at an early return, or just before it, is never played.
                     edge = min(edge, returns + SLACK_US)
             if pod.start_us < window.edge_us and _stays(pod.id, end, window):
-                way = _Way(how.told_by_server, position(pod))
-                shown.append((pod.start_us, self._pod(pod, edge, way, how.least_us)))
+                count = _announced(pod, edge, how.least_us)
+                shown.append((pod.start_us, self._pod(pod, how.told_by_server, count)))
         for name, one in ends.items():
             end = one.end_us if one.end_us is not None else one.start_us + (one.duration_us or 0)
             if one.start_us < window.edge_us and _stays(name, end, window):
-                shown.append((one.start_us, _head(name, one.start_us) + _NOTHING))
+                shown.append((one.start_us, _waiting(name, one.start_us)))
         return shown
 
-    def _pod(self, pod: Pod, edge_us: Micros | None, way: _Way, least_us: int = 0) -> bytes:
-        if not pod.decided or not pod.details:
-            return _head(pod.id, pod.start_us) + _NOTHING
-        told = self._told(pod, way)
-        count = len(told.places)
-        if edge_us is not None:
-            # As lists have it: an ad of which there is less room than this may never be listed,
-            # since the break may end there.
-            while count and _begins(told.places[count - 1], least_us) > edge_us:
-                count -= 1
-        if count == len(told.places):
-            return told.whole
-        return told.part(pod, count)
-
-    def _told(self, pod: Pod, way: _Way) -> _Told:
-        key = (way, pod)
-        told = self._kept.get(key)
-        if told is not None:
+    def _pod(self, pod: Pod, told_by_server: bool, count: int | None = None) -> bytes:
+        """A pod with its first ads; all of those that are announced unless told how many."""
+        if not pod.told:
+            return _waiting(pod.id, pod.start_us)
+        key = (told_by_server, -1 if count is None else count, pod)
+        text = self._kept.get(key)
+        if text is None:
+            text = self._kept[key] = _text(pod, told_by_server, count)
+            self._room -= len(text) + _ENTRY_BYTES
+            while self._room < 0:
+                _, oldest = self._kept.popitem(last=False)
+                self._room += len(oldest) + _ENTRY_BYTES
+        else:
             self._kept.move_to_end(key)
-            return told
-        told = self._kept[key] = _tell(pod, way)
-        self._room -= told.size()
-        while self._room < 0:
-            _, oldest = self._kept.popitem(last=False)
-            self._room += oldest.size()
-        return told
+        return text
 
 
-def _begins(one: Placed, least_us: int) -> Micros:
-    """Where the edge is when a list is sure to show an ad."""
-    return one.start_us + min(one.duration_us, least_us)
+def _announced(pod: Pod, edge_us: Micros, least_us: int) -> int | None:
+    """How many of a live pod's ads are told, as lists have them; None: all that ever will be.
+
+    An ad of which there is less room than `least_us` may never be listed, since the break may end
+    there.
+    """
+    ads = [one for one in pod.ads if one.announced]
+    count = len(ads)
+    while count and ads[count - 1].start_us + min(ads[count - 1].duration_us, least_us) > edge_us:
+        count -= 1
+    return None if count == len(ads) else count
 
 
-def _tell(pod: Pod, way: _Way) -> _Told:
-    details = contexts.unpack(pod.details)
-    announced = [
-        (one, said) for one, said in zip(pod.ads, details.ads, strict=True) if one.announced
-    ]
-    places = tuple(one for one, _ in announced)
-    ads = bytearray()
-    ends: list[int] = []
-    for one, said in announced:
-        url: tracking_ads.Url = str
-        if details.placed_macros:
-            url = _filling(way, asset=one.creative, sequence=said.sequence)
-        told = tracking_ads.ad(one, said, told_by_server=way.told_by_server, url=url)
-        if ends:
-            ads += b","
-        _json.encode_into(told, ads, len(ads))
-        ends.append(len(ads))
-    breaks = b""
-    if not way.told_by_server:
-        start = end = milliseconds(pod.start_us)
-        if places:
-            start = milliseconds(places[0].start_us)
-            end = milliseconds(places[-1].start_us + places[-1].duration_us)
-        events = tracking_ads.break_events(details.beacons, start, end, _filling(way))
-        breaks = b',"adbreaktrackingevents":' + _json.encode(events)
-    whole = _joined(pod, places, breaks, bytes(ads))
-    begin = len(whole) - len(ads) - len(_END)
-    return _Told(whole, places, begin, tuple(begin + end for end in ends), breaks)
-
-
-def _filling(way: _Way, *, asset: str = "", sequence: int = 0) -> tracking_ads.Url:
-    playing = macros.Playing(position=way.position, sequence=sequence, asset=asset)
-    return lambda url: macros.client(url, playing)
-
-
-def position(pod: Pod, content_us: int | None = None) -> int:
-    """Where a break stands, as BREAKPOSITION has it. `content_us`: of a VOD, how long it is."""
-    if pod.id == "preroll" or pod.at_us <= 0:
-        return macros.PREROLL
-    if content_us is not None and pod.at_us >= content_us:
-        return macros.POSTROLL
-    return macros.MIDROLL
-
-
-_NOTHING = b'0,"ads":[]}'
-
-
-_END = b"]}"
-
-
-def _joined(pod: Pod, places: Sequence[Placed], breaks: bytes, ads: bytes) -> bytes:
-    return b'%b%d%b,"ads":[%b%b' % (
-        _head(pod.id, pod.start_us),
-        sum(map(placed_ms, places)),
-        breaks,
-        ads,
-        _END,
-    )
+def _text(pod: Pod, told_by_server: bool, count: int | None) -> bytes:
+    if count is None and not told_by_server:
+        return told.text(pod)
+    said = told.read(pod)
+    if count is not None:
+        said = said.first(count)
+    return told.encode(said.told_by_server() if told_by_server else said)
 
 
 def content_mapping(pods: Sequence[Pod], content_us: int) -> list[dict[str, int]]:
@@ -276,10 +186,10 @@ def _piece(begin_us: int, end_us: int, shift_us: int) -> dict[str, int]:
     }
 
 
-def _head(name: str, start_us: Micros) -> bytes:
-    return b'{"id":%b,"starttime_ms":%d,"duration_ms":' % (
-        _json.encode(name),
-        milliseconds(start_us),
+def _waiting(name: str, start_us: Micros) -> bytes:
+    """A pod of which there is nothing to be told yet."""
+    return told.encode(
+        told.Pod(id=name, starttime_ms=milliseconds(start_us), duration_ms=0, ads=())
     )
 
 

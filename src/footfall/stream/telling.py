@@ -1,30 +1,31 @@
-"""One ad as the session-tracking JSON tells of it: names in lower case, times of the stream.
+"""What is told of a pod and its ads: names in lower case, times of the stream. Pure.
 
-Pure: a place, what VAST said of the ad, and who tells the ad server. How ads are put together into
-pods is `tracking`'s matter.
+Of places, of what VAST said of the ads, and of who calls the ad server. Offsets are settled here,
+and macros are filled that nobody but the server could fill, or that places settle.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import lru_cache
 from operator import attrgetter
-from typing import Any
 
 import msgspec
 
+from footfall.stream import macros, told
 from footfall.stream.contract import (
     SLATE,
     Ad,
     Beacon,
+    Details,
     Graphic,
     Placed,
+    Pod,
     Script,
     Verification,
 )
 from footfall.stream.events import milliseconds, placed_ms
+from footfall.stream.told import Clicks, Event, Said
 
-Said = dict[str, Any]
 Url = Callable[[str], str]
 """Fills the macros of an address that are not the client's to fill."""
 QUARTERS = {
@@ -39,90 +40,81 @@ QUARTERS = {
 """Types that playing alone brings, in small letters, and after how many quarters of the ad."""
 
 
-def offset_ms(beacon: Beacon, duration_ms: int) -> int | None:
+def _offset_ms(beacon: Beacon, duration_ms: int) -> int | None:
     """When an ad of this real length owes a call; None: at no time that playing alone brings."""
     kind = beacon.type.lower()
     quarters = QUARTERS.get(kind)
     if quarters is not None:
-        return _quarter_ms(duration_ms, quarters)
+        return (duration_ms * quarters + 2) // 4
     if kind != "progress":
         return None
+    offset = beacon.offset_ms
     if beacon.offset_percent is not None:
-        return round(duration_ms * beacon.offset_percent / 100)
-    return beacon.offset_ms
+        offset = round(duration_ms * beacon.offset_percent / 100)
+    return offset if offset is not None and 0 <= offset <= duration_ms else None
 
 
-def _quarter_ms(duration_ms: int, quarters: int) -> int:
-    return (duration_ms * quarters + 2) // 4
+def pod(
+    decided: Pod, details: Details, *, by_server: bool, content_us: int | None = None
+) -> told.Pod:
+    """What is told of a pod. `by_server`: the server itself makes the calls that it owes.
+    `content_us`: of a VOD, how long its content is.
+    """
+    where = macros.Playing(position=position(decided, content_us))
+    ads = [
+        ad(placed, said, where, by_server=by_server)
+        for placed, said in zip(decided.ads, details.ads, strict=True)
+        if placed.announced
+    ]
+    start = end = milliseconds(decided.start_us)
+    if ads:
+        start, end = ads[0].starttime_ms, ads[-1].starttime_ms + ads[-1].duration_ms
+    url = _filling(macros.placed if by_server else macros.client, where)
+    return told.Pod(
+        id=decided.id,
+        starttime_ms=milliseconds(decided.start_us),
+        duration_ms=sum(one.duration_ms for one in ads),
+        adbreaktrackingevents=_break_events(details.beacons, start, end, url),
+        ads=ads,
+    )
 
 
-@lru_cache(256)
-def _quarters(duration_ms: int) -> Mapping[str, int]:
-    """Offsets by `QUARTERS`, of an ad of this real length."""
-    return {kind: _quarter_ms(duration_ms, number) for kind, number in QUARTERS.items()}
+def position(decided: Pod, content_us: int | None = None) -> int:
+    """Where a break stands, as BREAKPOSITION has it. `content_us`: of a VOD, how long it is."""
+    if decided.id == "preroll" or decided.at_us <= 0:
+        return macros.PREROLL
+    if content_us is not None and decided.at_us >= content_us:
+        return macros.POSTROLL
+    return macros.MIDROLL
 
 
-class Event(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """A call that is owed, as JSON has it."""
-
-    type: str
-    callbackurl: str
-    time_ms: int
-    offset_ms: int | None = None
-    """From the ad's start, where playing alone brings it."""
+def _filling(fill: Callable[[str, macros.Playing], str], playing: macros.Playing) -> Url:
+    return lambda url: fill(url, playing)
 
 
-class Clicks(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """`videoclicks`."""
-
-    clickthroughurl: str = ""
-    clicktracking: Sequence[Said] | None = None
-    customclick: Sequence[Said] | None = None
-
-
-class Told(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """An ad as JSON has it: what VAST left out is left out. Not a dict: there are many."""
-
-    adid: str
-    creativeid: str = ""
-    adtype: str
-    starttime_ms: int
-    duration_ms: int
-    skippable_ms: int | None = None
-    trackingevents: Sequence[Event]
-    videoclicks: Clicks | None = None
-    adverifications: Sequence[Said] | None = None
-    nonlinearinfo: Sequence[Said] | None = None
-    icons: Sequence[Said] | None = None
-    companions: Sequence[Said] | None = None
-    errorurl: Sequence[str] | None = None
-    adtitle: str = ""
-    adsystem: str = ""
-    advertiser: str = ""
-    sequence: int = 0
-    universaladids: Sequence[Said] | None = None
-
-
-def ad(placed: Placed, said: Ad, *, told_by_server: bool, url: Url) -> Told:
+def ad(placed: Placed, said: Ad, where: macros.Playing, *, by_server: bool) -> told.Ad:
     """An ad at its place."""
     start = milliseconds(placed.start_us)
     duration = placed_ms(placed)
     if placed.ad_id == SLATE:
-        return Told(
+        return told.Ad(
             adid=SLATE, adtype="linear", starttime_ms=start, duration_ms=duration, trackingevents=()
         )
+    playing = msgspec.structs.replace(where, sequence=said.sequence, asset=placed.creative)
+    url = _filling(macros.client, playing)
+    tracker = _filling(macros.placed, playing) if by_server else url
     skip = _skip_ms(said, duration)
     rare = said.verifications or said.graphics or said.universal_ids
-    return Told(
+    return told.Ad(
         adid=placed.ad_id,
         creativeid=said.creative_id,
         adtype=said.kind,
         starttime_ms=start,
         duration_ms=duration,
         skippable_ms=None if skip is None else start + skip,
-        trackingevents=() if told_by_server else _events(said.beacons, start, duration, url),
+        trackingevents=_events(said.beacons, start, duration, tracker),
         videoclicks=_clicks(said, url),
-        errorurl=list(map(url, said.errors)) if said.errors and not told_by_server else None,
+        errorurl=list(map(url, said.errors)) if said.errors and not by_server else None,
         adtitle=said.title,
         adsystem=said.system,
         advertiser=said.advertiser,
@@ -161,15 +153,11 @@ def _events(beacons: Iterable[Beacon], start: int, duration: int, url: Url) -> l
     What comes when the player or the viewer does something (mute, pause, skip, …) has no offset,
     and the ad's start for its time. Progress beyond the ad's real end never comes.
     """
-    quarters = _quarters(duration)
     found: list[Event] = []
     for one in beacons:
-        kind = one.type.lower()
-        offset = quarters.get(kind)
-        if offset is None and kind == "progress":
-            offset = offset_ms(one, duration)
-            if offset is None or not 0 <= offset <= duration:
-                continue
+        offset = _offset_ms(one, duration)
+        if offset is None and one.type.lower() == "progress":
+            continue
         found.append(Event(one.type, url(one.url), start + (offset or 0), offset))
     found.sort(key=_time)
     return found
@@ -178,7 +166,7 @@ def _events(beacons: Iterable[Beacon], start: int, duration: int, url: Url) -> l
 _time = attrgetter("time_ms")
 
 
-def break_events(beacons: Iterable[Beacon], start: int, end: int, url: Url) -> list[Event]:
+def _break_events(beacons: Iterable[Beacon], start: int, end: int, url: Url) -> list[Event]:
     """Of a pod whose announced ads play from `start` to `end`, in milliseconds."""
     times: Mapping[str, int] = {"breakstart": start, "breakend": end}
     found = [
