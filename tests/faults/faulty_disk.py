@@ -14,8 +14,8 @@ import time
 from pathlib import Path
 
 
-def supervisor(module):
-    module.RESTART_SECONDS = (0.05,)
+def supervisor(children):
+    children.RESTART_SECONDS = (0.05,)
 
 
 def child(parameters):

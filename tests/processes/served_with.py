@@ -1,7 +1,7 @@
 """`python served_with.py PATCH serve …`: footfall serve, whose processes run a patch first.
 
-PATCH is a Python file with `supervisor(module)`, called in the parent process, and
-`child(parameters)`, called in every child; either may be missing.
+PATCH is a Python file with `supervisor(children)`, called in the parent process with its module
+of children, and `child(parameters)`, called in every child; either may be missing.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import sys
 def main(patch, *arguments):
     patched = runpy.run_path(patch)
     if arguments[0] == "serve":
-        from footfall import supervisor
         from footfall.cli import main as footfall
+        from footfall.supervisor import child as children
 
-        supervisor.CHILD_COMMAND = (sys.executable, __file__, patch)
-        patched.get("supervisor", lambda _module: None)(supervisor)
+        children.CHILD_COMMAND = (sys.executable, __file__, patch)
+        patched.get("supervisor", lambda _children: None)(children)
         sys.argv[:] = ["footfall", *arguments]
         footfall()
     from footfall.app.__main__ import main as child

@@ -1,5 +1,5 @@
 """Children are started again at once: for tests that kill them by the dozen."""
 
 
-def supervisor(module):
-    module.RESTART_SECONDS = (0.05,)
+def supervisor(children):
+    children.RESTART_SECONDS = (0.05,)
