@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import re
 import time
 
 import jsonschema_rs
@@ -447,6 +448,26 @@ def test_a_multivariant_playlist_names_the_sessions_own_lists():
             own = f"/stream/s/{name}.m3u8?{IDS}&bpkio_multivariant=master.m3u8&a=b%26c"
             expected = expected.replace(f"{name}.m3u8", own)
         assert answer.text == expected
+
+    run(test)
+
+
+@pytest.mark.parametrize("kind", ["vod", "live"])
+def test_renditions_that_only_their_query_tells_apart_have_their_own_ads(kind):
+    rig = vod(ad("pre", 4)) if kind == "vod" else live(preroll_ad_server="https://pre/")[0]
+    rig.world.texts[TOP] = MASTER.replace("video.m3u8", "list.m3u8?of=video").replace(
+        "sound.m3u8", "list.m3u8?of=sound"
+    )
+    rig.world.texts[f"{ORIGIN}list.m3u8"] = rig.world.texts[VIDEO]
+
+    async def test():
+        master = (await rig.get(f"/stream/s/master.m3u8?{IDS}")).text
+        sound, video = re.findall(r"/stream/s/list[^\s\"]+", master)
+        for target, ads in ((sound, "/audio-0.ts"), (video, "/video-0.ts")):
+            assert ads in (await rig.get(target)).text
+        if kind == "live":
+            session = await rig.sessions.get(rig.services["s"], "abc")
+            assert len(session.context.shifts) == 2
 
     run(test)
 

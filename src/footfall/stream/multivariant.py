@@ -17,7 +17,7 @@ from footfall.stream import lines
 from footfall.stream.contract import Multivariant, Rendition
 from footfall.stream.lines import PlaylistError
 
-__all__ = ["PlaylistError", "is_multivariant", "parse", "render"]
+__all__ = ["PlaylistError", "alike", "is_multivariant", "parse", "render"]
 
 VARIANT, MEDIA = "EXT-X-STREAM-INF", "EXT-X-MEDIA"
 LEFT_OUT = frozenset(
@@ -64,6 +64,12 @@ def render(multivariant: Multivariant, address: Callable[[str], str]) -> str:
     for uri, part in zip(multivariant.addresses, multivariant.parts[1:], strict=True):
         found += (address(uri), part)
     return "".join(found)
+
+
+def alike(multivariant: Multivariant, url: str) -> list[Rendition]:
+    """The renditions at an address, whatever its query: more than one where only that differs."""
+    path = url.partition("?")[0]
+    return [one for one in multivariant.renditions if one.uri.partition("?")[0] == path]
 
 
 class _Reader:

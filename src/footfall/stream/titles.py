@@ -17,7 +17,7 @@ import msgspec
 from footfall.errors import JournalUnavailable
 from footfall.model import Micros
 from footfall.settings import Service
-from footfall.stream import breaks, clock, contexts, ladder, splice
+from footfall.stream import breaks, clock, contexts, ladder, multivariant, splice
 from footfall.stream.channels import Playlists
 from footfall.stream.contexts import Clock
 from footfall.stream.contract import (
@@ -216,7 +216,7 @@ class Titles:
                 media = await self._playlists.media(
                     service, call.url, live=live, variables=parent.variables
                 )
-                return _named(parent, call.url), media
+                return _named(parent, call), media
         found = await self._playlists.playlist(service, call.url, live=live)
         if isinstance(found, MediaList):
             alone = Rendition(call.url, ladder.VIDEO)
@@ -257,8 +257,8 @@ class Titles:
         self, stream: LiveStream, url: str, named: Named, raw: MediaList, raw_reference: MediaList
     ) -> View:
         """Work out one version of one rendition."""
-        key = splice.key(named.rendition.uri)
-        reference_key = splice.key(named.reference.uri)
+        key = _key(named, named.rendition)
+        reference_key = _key(named, named.reference)
         states = await self._sessions.read(
             [
                 contexts.breaks_key(stream.service.id, stream.key),
@@ -381,10 +381,17 @@ def _is_same(one: MediaList, other: MediaList) -> bool:
     )
 
 
-def _named(parent: Multivariant, url: str) -> Named:
+def _named(parent: Multivariant, call: Call) -> Named:
     """The rendition of an address; of one that its multivariant does not name, what can be said."""
-    key = splice.key(url)
-    alone = Rendition(url, ladder.VIDEO)
-    rendition = next((one for one in parent.renditions if splice.key(one.uri) == key), alone)
-    reference = ladder.reference(parent.renditions) or rendition
-    return Named(parent, rendition, reference)
+    alike, query = multivariant.alike(parent, call.url), call.url.partition("?")[2]
+    exact = [one for one in alike if asked_with(one.uri, call.handed_on).partition("?")[2] == query]
+    rendition = next(iter((*exact, *alike)), Rendition(call.url, ladder.VIDEO))
+    return Named(parent, rendition, ladder.reference(parent.renditions) or rendition)
+
+
+def _key(named: Named, rendition: Rendition) -> str:
+    """Its name in the state. Queries may be the session's: who differ by them have a number."""
+    parent, key = named.multivariant, splice.key(rendition.uri)
+    alike = [] if parent is None else multivariant.alike(parent, rendition.uri)
+    place = alike.index(rendition) if rendition in alike else 0
+    return f"{key}-{place}" if place else key
