@@ -157,9 +157,11 @@ def address(element: Element | None, *path: str) -> str:
 
     Written as a browser would ask it: line breaks and tabs within are left out, spaces and what is
     not ASCII encoded (https://url.spec.whatwg.org/#concept-basic-url-parser). So none can break
-    out of a line of a playlist or of a header.
+    out of a line of a playlist or of a header. One without a scheme is asked by https.
     """
     written = text(element, *path)
+    if written.startswith("//"):
+        written = f"https:{written}"
     if not _ADDRESS.fullmatch(written):  # nearly every one is as it should be
         written = quote(re.sub(r"[\t\r\n]", "", written), safe=_PRINTABLE)
     return written if _ADDRESS.fullmatch(written) and not _NO_HOST.match(written) else ""
