@@ -441,6 +441,26 @@ class TestVmap:
         assert [one.offer.calls for one in breaks] == [1, 2, 1, 1, 1]
         assert [round(one.offer.latency_ms) for one in breaks[:2]] == [0, 1000]
 
+    def test_a_breaks_error_addresses_are_owed_a_call_where_its_source_fails(self):
+        def one(name):
+            tag = f"<AdTagURI>{at(name)}</AdTagURI>"
+            event = f"<Tracking event='error'>{error(name)}</Tracking>"
+            return (
+                f"<AdBreak timeOffset='start' breakId='{name}'><AdSource>{tag}</AdSource>"
+                f"<TrackingEvents>{event}</TrackingEvents></AdBreak>"
+            )
+
+        answers = {ROOT: f"<VMAP>{''.join(map(one, ('good', 'none', 'away', 'twice')))}</VMAP>"}
+        answers |= {at("good"): vast(inline("a"), wrapper("b")), at("none"): vast()}
+        answers |= {at("twice"): vast(wrapper("b"), wrapper("c"))}
+        breaks, _ = asking(answers)
+        assert [[f.urls for f in one.offer.failures] for one in breaks] == [
+            [(error("b"),)],
+            [()],
+            [(error("away"),)],
+            [(error("b"), error("twice")), (error("c"),)],
+        ]
+
     def test_redirects_are_followed_only_where_the_break_allows_it(self):
         middle = "https://ads.example/middle"
         answers = {**MIDDLE, middle: vast(wrapper("w")), at("w"): vast(inline("in"))}

@@ -115,6 +115,7 @@ class TestVast:
             ("%5BTIMESTAMP%5D", "2026-01-01T12%3A00%3A07.127Z"),
             ("%5bTIMESTAMP%5d", "2026-01-01T12%3A00%3A07.127Z"),
             ("[ERRORCODE]", "303"),
+            ("[ERROR_CODE]", "303"),
             ("[SERVERSIDE]", "1"),
             ("[BREAKPOSITION]", "1"),
             ("[ADPLAYHEAD]", "00%3A00%3A11.355"),

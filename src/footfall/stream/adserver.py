@@ -202,7 +202,7 @@ class _Decision:
     async def ad_break(self, one: vmap.Break) -> AdBreak:
         """A break of a VMAP with its ads."""
         values = msgspec.structs.replace(self._values, position=_position(one.offset))
-        offer = await self.source(one.source, values)
+        offer = _reported(await self.source(one.source, values), one)
         return AdBreak(one.offset, one.id, offer, one.beacons, one.repeat_after_ms)
 
     async def source(self, source: vmap.AdSource, values: Values | None = None) -> Offer:
@@ -304,6 +304,19 @@ class _Decision:
         if len(chain.levels) >= self._streams.wrappers:
             return 302, f"more than {self._streams.wrappers} wrappers around one ad"
         return None
+
+
+def _reported(offer: Offer, one: vmap.Break) -> Offer:
+    """A break's offer, whose first failure the break's own error addresses hear of as well, where
+    nothing came of its source. That there are no ads is no error of the break.
+    """
+    urls = tuple(beacon.url for beacon in one.beacons if beacon.type == "error")
+    failed = next((failure for failure in offer.failures if failure.code != 303), None)
+    if offer.ads or failed is None or not urls:
+        return offer
+    told = msgspec.structs.replace(failed, urls=tuple(dict.fromkeys([*failed.urls, *urls])))
+    failures = [told if failure is failed else failure for failure in offer.failures]
+    return msgspec.structs.replace(offer, failures=tuple(failures))
 
 
 def _position(offset: str) -> int:

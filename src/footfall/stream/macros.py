@@ -132,14 +132,15 @@ def beacon(
 ) -> str:
     """A beacon's or error's address, to be called by the server for a viewer.
 
-    `code` is the VAST error code that [ERRORCODE] stands for, `reason` that of a verification.
+    `code` is the VAST error code that [ERRORCODE] stands for, in VMAP [ERROR_CODE]; `reason` that
+    of a verification.
     """
     known = _called(values, now_us) | _placed(playing)
     known |= {
         "ADPLAYHEAD": _clock(playing.ad_us),
         "MEDIAPLAYHEAD": _clock(playing.content_us),
         "CONTENTPLAYHEAD": _clock(playing.content_us),
-        "ERRORCODE": UNKNOWN if code is None else str(code),
+        **dict.fromkeys(("ERRORCODE", "ERROR_CODE"), UNKNOWN if code is None else str(code)),
         "REASON": UNKNOWN if reason is None else str(reason),
     }
     return _filled(url, known, other=UNKNOWN)
