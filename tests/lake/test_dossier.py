@@ -107,6 +107,27 @@ def test_of_one_source_only(rig):
     assert [row["source"] for row in found["events"]] == ["shop"]
 
 
+def test_of_one_source_of_an_identity_group(rig):
+    """Who is one with whom was seen by another source of the group; the profile is all of theirs."""
+    came = Facts(visit="s1", identity="group")
+    load(
+        rig,
+        make_event(profile_id=ANNA, session_id="s1", source="shop", facts=came),
+        make_event(profile_id="before", session_id="s2", source="shop"),
+        make_event(profile_id="before", session_id="s3", source="other"),
+        make_event(
+            profile_id=ANNA, session_id="s1", source="blog",
+            facts=Facts(visit="s1", identity="group", aliases={"before": "the same e-mail"}),
+        ),
+    )  # fmt: skip
+    (found,) = documents(rig, Id("profile", ANNA, "shop"))
+    assert found["ids"] == {"profile": [ANNA, "before"], "session": ["s1", "s2"]}
+    assert [(row["source"], row["session_id"]) for row in found["events"]] == [
+        ("shop", "s1"), ("shop", "s2"),
+    ]  # fmt: skip
+    assert [(row["source"], row["profile_id"]) for row in found["profiles"]] == [("group", ANNA)]
+
+
 def test_rows_come_in_their_order(rig):
     load(rig, *(make_event(user_id="u", occurred_at=NOON - n) for n in range(1000)))
     (found,) = documents(rig, Id("user", "u"))

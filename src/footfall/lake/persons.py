@@ -27,7 +27,7 @@ import duckdb
 import msgspec
 
 from footfall.lake.lake import literal
-from footfall.lake.tables import EVENTS, PRIVATE, TABLES, Table
+from footfall.lake.tables import EVENTS, IDENTITIES, PRIVATE, PROFILES, TABLES, Table
 from footfall.model import Micros
 
 Kind = Literal["profile", "user", "session"]
@@ -143,15 +143,23 @@ def _has(table: Table, column: str) -> bool:
 
 
 def _aliases(who: str, before: Before | None) -> str:
-    """Both ways: an alias leads to the profile that took it over, a profile to its aliases."""
+    """Both ways: an alias leads to the profile that took it over, a profile to its aliases.
+
+    Which of an identity group's sources has seen that they are one makes no difference.
+    """
     found = []
+    of_row, of_who = (
+        f"coalesce((SELECT any_value(identity) FROM {IDENTITIES.name} AS g "
+        f"WHERE g.source = {name}.source), {name}.source)"
+        for name in ("t", "w")
+    )
     for table in PERSONAL:
         if _has(table, "alias"):
             for known, new in (("alias", "profile_id"), ("profile_id", "alias")):
                 found.append(
                     f"SELECT n, 'profile', t.{new}, w.source FROM {table.name} AS t "
                     f"JOIN {who} AS w ON w.kind = 'profile' AND t.{known} = w.id "
-                    f"AND coalesce(w.source = t.source, true) WHERE {_where(table, before)}"
+                    f"WHERE (w.source IS NULL OR {of_who} = {of_row}) AND {_where(table, before)}"
                 )
     return " UNION ALL ".join(found) or _nobody(who)
 
@@ -241,13 +249,16 @@ def condition(
     `ids` are theirs, as `Who.ids` gives them: they are looked for in texts.
     """
     some = "" if n is None else f" AND n = {n}"
+    source, groups = "source", ""
+    if table.name == PROFILES.name:  # whose source is the identity group
+        source, groups = "coalesce(identity, source)", f"LEFT JOIN {IDENTITIES.name} USING (source)"
     parts = []
     for column, kind in IDENTITY.items():
         if _has(table, column):
-            known = f"FROM {who.name} WHERE kind = '{kind}'{some}"
+            known = f"FROM {who.name} {groups} WHERE kind = '{kind}'{some}"
             parts += [
                 f"{column} IN (SELECT id {known} AND source IS NULL)",
-                f"(source, {column}) IN (SELECT (source, id) {known} AND source IS NOT NULL)",
+                f"(source, {column}) IN (SELECT ({source}, id) {known} AND source IS NOT NULL)",
             ]
     parts += _in_texts(table, ids)
     return f"(({' OR '.join(parts) or 'false'}) AND {_where(table, before)})"
