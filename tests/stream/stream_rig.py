@@ -167,7 +167,7 @@ class Ads:
 
 
 class Creatives:
-    """Every ad has segments of two seconds, in every rendition."""
+    """Every ad has segments of two seconds, in every rendition, and no subtitles."""
 
     def __init__(self, world):
         self._world = world
@@ -189,6 +189,8 @@ class Creatives:
         return Creative(self._world.slate, 4 * S)
 
     async def lists(self, service, address, rendition):
+        if rendition.kind == "subtitles":
+            return None
         key = (address, rendition.kind)
         if key not in self._lists:
             seconds = float(address.rpartition("/")[2].removesuffix(".m3u8"))

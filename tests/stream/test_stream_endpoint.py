@@ -472,6 +472,26 @@ def test_renditions_that_only_their_query_tells_apart_have_their_own_ads(kind):
     run(test)
 
 
+@pytest.mark.parametrize("kind", ["vod", "live"])
+@pytest.mark.parametrize("mapped", [False, True])
+def test_subtitles_are_blank_while_ads_play_as_text_or_in_mp4_as_gaps(kind, mapped):
+    rig = vod(ad("pre", 4)) if kind == "vod" else live(preroll_ad_server="https://pre/")[0]
+    texts = rig.world.texts
+    media = '#EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID="t",NAME="en",URI="text.m3u8"\n'
+    texts[TOP] = MASTER.replace("#EXT-X-STREAM-INF", f"{media}#EXT-X-STREAM-INF")
+    tag = '#EXT-X-MAP:URI="text.mp4"\n' if mapped else ""
+    texts[f"{ORIGIN}text.m3u8"] = texts[VIDEO].replace("#EXTINF", f"{tag}#EXTINF", 1)
+
+    async def test():
+        target = f"/stream/s/text.m3u8?{IDS}&bpkio_multivariant=master.m3u8"
+        lines = (await rig.get(target)).text.splitlines()
+        at = lines.index("/stream/empty.webvtt")
+        assert ("#EXT-X-GAP" in lines[at - 2 : at]) == mapped
+        assert lines.count("/stream/empty.webvtt") == 2
+
+    run(test)
+
+
 def test_sessions_of_services_that_share_an_id_are_two():
     one = service("vod")
     two = service("vod", id="t")

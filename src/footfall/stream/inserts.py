@@ -35,11 +35,14 @@ class Inserts:
         rendition: Rendition,
         content: Content,
         known: dict[str, MediaList] | None = None,
+        *,
+        mapped: bool = False,
     ) -> dict[str, MediaList]:
         """By `Placed.creative`. What cannot be had is left out: gaps stand for it.
 
         `known`: those of this rendition that were found before, to which what is found is added.
         Many sessions have the same ads, and looking one up costs more than writing it down.
+        `mapped`: the rendition's own list has EXT-X-MAP.
         """
         if known is None:
             known = {}
@@ -47,7 +50,7 @@ class Inserts:
         missing = [creative for creative in wanted if creative not in known]
         if missing:
             found = await asyncio.gather(
-                *(self._list(service, creative, rendition, content) for creative in missing)
+                *(self._list(service, one, rendition, content, mapped=mapped) for one in missing)
             )
             known |= {
                 name: one for name, one in zip(missing, found, strict=True) if one is not None
@@ -55,7 +58,13 @@ class Inserts:
         return {creative: known[creative] for creative in wanted if creative in known}
 
     async def _list(
-        self, service: Service, creative: str, rendition: Rendition, content: Content
+        self,
+        service: Service,
+        creative: str,
+        rendition: Rendition,
+        content: Content,
+        *,
+        mapped: bool,
     ) -> MediaList | None:
         try:
             found = await self._creatives.lists(service, creative, rendition)
@@ -68,7 +77,9 @@ class Inserts:
             return None
         if whole is None:
             return None
-        return splice.blank(sum(whole.durations), content.target_s, BLANK)
+        # No tag ends a map, so text would be read as fragments of the subtitles' MP4.
+        nothing = splice.gap if mapped else splice.blank
+        return nothing(sum(whole.durations), content.target_s, BLANK)
 
     def addresses(self, session: Session, ads: Mapping[str, MediaList]) -> splice.Address | None:
         """What segments of ads are called by in a session; None: by their own addresses."""

@@ -202,7 +202,10 @@ class LiveCalls(Calls):
         pods = (*context.pods, *view.slots)
         shift = context.shifts.get(view.key) or splice.unseen(context.shifts)
         shown = [pod for pod in pods if pod.decided and pod.ads]
-        ads = await self._inserts.lists(service, shown, view.rendition, view.content, view.ads)
+        mapped = bool(view.media.maps)
+        ads = await self._inserts.lists(
+            service, shown, view.rendition, view.content, view.ads, mapped=mapped
+        )
         target = service.target_duration_seconds or view.reference.target_s
         make = partial(
             splice.live,

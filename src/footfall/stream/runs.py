@@ -114,7 +114,7 @@ def blank(duration_us: int, target_s: int, address: str) -> MediaList:
 
 @lru_cache(KEPT_FILLERS)
 def gap(duration_us: int, target_s: int, address: str) -> MediaList:
-    """What stands for an ad whose list is not to be had: its times were announced and stay."""
+    """What stands for an ad that has no list here: its times were announced and stay."""
     return filler(duration_us, target_s, address, "#EXT-X-GAP\n")
 
 

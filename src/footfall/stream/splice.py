@@ -13,7 +13,7 @@ from hashlib import blake2b
 
 from footfall.stream.folding import begun, fold, gone, unseen
 from footfall.stream.live import live
-from footfall.stream.runs import Address, Spliced, blank
+from footfall.stream.runs import Address, Spliced, blank, gap
 from footfall.stream.vod import (
     boundaries,
     content_mapping,
@@ -32,6 +32,7 @@ __all__ = [
     "content_mapping",
     "content_time",
     "fold",
+    "gap",
     "gone",
     "key",
     "live",

@@ -25,7 +25,8 @@ class VodCalls(Calls):
         session = await self._open(call, film, client, manifest_at=self._clock())
         pods = _decided(session)
         service, content = call.service, film.content
-        ads = await self._inserts.lists(service, pods, film.rendition, content)
+        mapped = bool(film.media.maps)
+        ads = await self._inserts.lists(service, pods, film.rendition, content, mapped=mapped)
         target = content.target_s
         if pods:
             # Of the reference rendition, for all: variants share one target duration.
