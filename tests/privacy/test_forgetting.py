@@ -13,6 +13,8 @@ import pytest
 from remains import holders
 from running import FOOTFALL, eventually, patched, run
 
+from footfall.cli.erasing import named_people
+
 pytestmark = pytest.mark.slow
 
 ANNA = "anna-5d41402abc4b2a76"
@@ -118,10 +120,22 @@ def test_a_backup_that_is_restored_says_who_is_in_it_again(start, tmp_path):
     assert holders(again, ANNA) == []
 
 
+def test_an_id_may_have_characters_that_end_lines_elsewhere(tmp_path):
+    file = tmp_path / "people.jsonl"
+    file.write_bytes('{"user": "a\u2028b\x85c"}\r\n\n{"profile": "d"}\n'.encode())
+    people = {"profiles": (), "users": ("u",), "sessions": (), "source": None}
+    assert named_people(file=file, kind=None, **people) == [
+        {"user": "u"}, {"user": "a\u2028b\x85c"}, {"profile": "d"},
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
         ((), "Name whom"),
+        (("--file", "latin", "--kind", "user"), "latin is not UTF-8, from byte 3 on.\nF504"),
+        (("--repeat-audit", "latin"), "latin is not UTF-8, from byte 3 on.\nF503"),
+        (("--user", "caf\udce9"), "An id is not UTF-8.\nF504"),
         (("--user", "x", "--resume"), "Name whom"),
         (("--user", ""), "F504"),
         (("--file", "people"), "line 1"),
@@ -129,6 +143,7 @@ def test_a_backup_that_is_restored_says_who_is_in_it_again(start, tmp_path):
 )
 def test_what_is_not_understood(tmp_path, arguments, told):
     (tmp_path / "people").write_text("4711\n")
+    (tmp_path / "latin").write_bytes(b"caf\xe9\n")
     done = run("forget", *arguments, "--data", tmp_path / "none", cwd=tmp_path, check=False)
     assert done.returncode != 0
     assert told in done.stderr + done.stdout

@@ -17,7 +17,7 @@ import msgspec
 from footfall.cli.asking import asking
 from footfall.cli.configuration import Configuration, config_option, data_option
 from footfall.cli.output import progress
-from footfall.errors import ErasureUnfinished, PeopleNotNamed
+from footfall.errors import AuditNotValid, ErasureUnfinished, FootfallError, PeopleNotNamed
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -88,7 +88,7 @@ def forget(
         "people": people,
         "source": named["source"],
         "resume": resume,
-        "audit": audit.read_text("utf-8") if audit else None,
+        "audit": _text(audit, AuditNotValid) if audit else None,
     }
     asyncio.run(_forget(Configuration.of(config, {"server.data": data}), order))
 
@@ -140,13 +140,17 @@ def named_people(
         for name in names
     ]
     found += _listed(file, kind) if file else []
-    if any(not name for one in found for name in one.values()):
-        raise PeopleNotNamed("An id is empty.")
+    for name in (name for one in found for name in one.values()):
+        if not name:
+            raise PeopleNotNamed("An id is empty.")
+        if not _is_unicode(name):
+            raise PeopleNotNamed("An id is not UTF-8.")
     return [dict(pair) for pair in dict.fromkeys(tuple(one.items()) for one in found)]
 
 
 def _listed(file: Path, kind: str | None) -> Iterator[dict[str, str]]:
-    for number, line in enumerate(file.read_text("utf-8").splitlines(), 1):
+    # Not splitlines: a text in JSON may have other characters that end lines.
+    for number, line in enumerate(_text(file, PeopleNotNamed).split("\n"), 1):
         text = line.strip()
         if not text:
             continue
@@ -160,6 +164,22 @@ def _listed(file: Path, kind: str | None) -> Iterator[dict[str, str]]:
         if len(one) != 1 or not one.keys() <= set(KINDS):
             raise PeopleNotNamed(f"{file}, line {number}: not one of {', '.join(KINDS)}.")
         yield one
+
+
+def _text(file: Path, fault: type[FootfallError]) -> str:
+    try:
+        return file.read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise fault(f"{file} is not UTF-8, from byte {error.start} on.") from None
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether it can be written; an argument with bytes that are no UTF-8 cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 async def _forget(configuration: Configuration, order: Mapping[str, Any]) -> None:
