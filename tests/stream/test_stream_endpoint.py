@@ -472,6 +472,33 @@ def test_renditions_that_only_their_query_tells_apart_have_their_own_ads(kind):
     run(test)
 
 
+@pytest.mark.parametrize(
+    "written",
+    [
+        "https://ORIGIN.example.com/sound.m3u8",
+        "https://origin.example.com:443/sound.m3u8",
+        "https://origin.example.com/x/../sound.m3u8",
+        "sound.m3u8#en",
+        "the sound.m3u8",
+        "sound|é.m3u8",
+    ],
+)
+def test_a_rendition_is_known_however_its_address_is_written(written):
+    rig = vod(ad("pre", 4))
+    texts = rig.world.texts
+    texts[TOP] = MASTER.replace("sound.m3u8", written)
+    for name in ("the%20sound", "sound%7C%C3%A9"):
+        texts[f"{ORIGIN}{name}.m3u8"] = texts[SOUND]
+
+    async def test():
+        master = (await rig.get(f"/stream/s/master.m3u8?{IDS}")).text
+        sound = master.split('URI="')[1].partition('"')[0]
+        assert segments((await rig.get(sound)).text)[:3] == ["pre", "pre", "a0"]
+        assert "/audio-0.ts" in (await rig.get(sound)).text
+
+    run(test)
+
+
 @pytest.mark.parametrize("kind", ["vod", "live"])
 @pytest.mark.parametrize("mapped", [False, True])
 def test_subtitles_are_blank_while_ads_play_as_text_or_in_mp4_as_gaps(kind, mapped):

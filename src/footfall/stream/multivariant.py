@@ -17,7 +17,7 @@ from footfall.stream import lines
 from footfall.stream.contract import Multivariant, Rendition
 from footfall.stream.lines import PlaylistError
 
-__all__ = ["PlaylistError", "alike", "is_multivariant", "parse", "render"]
+__all__ = ["PlaylistError", "is_multivariant", "parse", "render"]
 
 VARIANT, MEDIA = "EXT-X-STREAM-INF", "EXT-X-MEDIA"
 LEFT_OUT = frozenset(
@@ -64,12 +64,6 @@ def render(multivariant: Multivariant, address: Callable[[str], str]) -> str:
     for uri, part in zip(multivariant.addresses, multivariant.parts[1:], strict=True):
         found += (address(uri), part)
     return "".join(found)
-
-
-def alike(multivariant: Multivariant, url: str) -> list[Rendition]:
-    """The renditions at an address, whatever its query: more than one where only that differs."""
-    path = url.partition("?")[0]
-    return [one for one in multivariant.renditions if one.uri.partition("?")[0] == path]
 
 
 class _Reader:
@@ -129,12 +123,16 @@ class _Reader:
         self._part = [after]
         self._addresses.append(address)
 
+    def _absolute(self, address: str) -> str:
+        """Spaces in names of files are not always encoded, and are asked for all the same."""
+        return urljoin(self._url, address).replace(" ", "%20")
+
     def _address(self, number: int, line: str) -> None:
         if not self._variant:
             raise lines.wrong(number, "a variant's address has an EXT-X-STREAM-INF before it")
         _, said = self._variant
         self._variant = None
-        address = urljoin(self._url, line)
+        address = self._absolute(line)
         self._cut("", address, "\n")
         width, height = _size(said.get("RESOLUTION", ""))
         codecs = said.get("CODECS", "")
@@ -165,7 +163,7 @@ class _Reader:
         if not found or kind not in KINDS:
             self._part.append(f"{lines.with_absolute_uri(line, self._url)}\n")
             return
-        address = urljoin(self._url, found[1])
+        address = self._absolute(found[1])
         self._cut(line[: found.start(1)], address, f"{line[found.end(1) :]}\n")
         rendition = Rendition(
             uri=address,

@@ -12,6 +12,7 @@ import re
 import secrets
 import string
 from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import lru_cache
 from urllib.parse import quote, unquote, unquote_plus
 from uuid import uuid4
 
@@ -209,6 +210,19 @@ def address_of(service: Service, path: str) -> str | Problem:
         return problems.HOST_REFUSED
     except ValueError:
         return problems.PATH_UNKNOWN
+
+
+@lru_cache(PATHS_KEPT)
+def spelled(service: Service, url: str) -> str:
+    """An address as `Call.url` has it for who was sent to `playlist_address`, without its query.
+
+    Playlists write a host in capitals, name the port that goes without saying, or do not encode.
+    """
+    address = url.partition("#")[0].partition("?")[0]
+    try:
+        return origin_of(service, path_of(service, address))
+    except ValueError:
+        return address
 
 
 def _wrong(service: Service, ours: Mapping[str, str], twice: Collection[str]) -> Problem | None:

@@ -17,7 +17,7 @@ import msgspec
 from footfall.errors import JournalUnavailable
 from footfall.model import Micros
 from footfall.settings import Service
-from footfall.stream import breaks, clock, contexts, ladder, multivariant, splice
+from footfall.stream import breaks, clock, contexts, ladder, splice
 from footfall.stream.channels import Playlists
 from footfall.stream.contexts import Clock
 from footfall.stream.contract import (
@@ -32,7 +32,7 @@ from footfall.stream.contract import (
 )
 from footfall.stream.ladder import Content
 from footfall.stream.lines import PlaylistError
-from footfall.stream.requests import Call, asked_with
+from footfall.stream.requests import Call, asked_with, spelled
 from footfall.stream.services import CHANNELS
 from footfall.stream.sessions import Sessions
 
@@ -383,15 +383,18 @@ def _is_same(one: MediaList, other: MediaList) -> bool:
 
 def _named(parent: Multivariant, call: Call) -> Named:
     """The rendition of an address; of one that its multivariant does not name, what can be said."""
-    alike, query = multivariant.alike(parent, call.url), call.url.partition("?")[2]
+    url, _, query = call.url.partition("?")
+    listed = parent.renditions
+    alike = [one for one in listed if one.uri.partition("?")[0] == url]
+    alike = alike or [one for one in listed if spelled(call.service, one.uri) == url]
     exact = [one for one in alike if asked_with(one.uri, call.handed_on).partition("?")[2] == query]
     rendition = next(iter((*exact, *alike)), Rendition(call.url, ladder.VIDEO))
-    return Named(parent, rendition, ladder.reference(parent.renditions) or rendition)
+    return Named(parent, rendition, ladder.reference(listed) or rendition)
 
 
 def _key(named: Named, rendition: Rendition) -> str:
     """Its name in the state. Queries may be the session's: who differ by them have a number."""
-    parent, key = named.multivariant, splice.key(rendition.uri)
-    alike = [] if parent is None else multivariant.alike(parent, rendition.uri)
+    key, listed = splice.key(rendition.uri), named.multivariant
+    alike = [one for one in listed.renditions if splice.key(one.uri) == key] if listed else []
     place = alike.index(rendition) if rendition in alike else 0
     return f"{key}-{place}" if place else key
