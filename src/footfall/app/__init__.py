@@ -2,6 +2,8 @@
 
 ``child``      what every child process has in common: its orders, its signals, its background jobs
 ``collector``  takes requests in
+``streams``    what of it is under ``/stream``, loaded once there is a service: `stream_parts`, with
+               `stream_clients`
 ``worker``     follows the journal, keeps the lake, answers questions; also without a server
 ``__main__``   how the supervisor starts a child
 

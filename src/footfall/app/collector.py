@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 from starlette.routing import BaseRoute
 
 from footfall.app.child import Process, background, on_signals
-from footfall.app.streams import Streams
+from footfall.app.streams import Shared, Streams
 from footfall.collect import protocols
 from footfall.collect.agents import parser
 from footfall.collect.connection import sweep
@@ -38,13 +38,66 @@ LAST_ANSWERS_SECONDS = 1.0
 """After a failed sync: how long a collector still answers 503 before it ends."""
 
 
+class _Parts(NamedTuple):
+    """What a collector is made of, as far as its life has to do with it."""
+
+    intake: Intake
+    endpoint: Endpoint
+    key_sets: KeySets
+    secret: bytes
+    """The data directory's: what ids prove themselves by."""
+    streams: Streams
+    uvicorn: CollectorServer
+
+    def load(self, settings: Settings) -> None:
+        """Take in what the sources and services of these settings say, from now on."""
+        self.endpoint.sources = _sources(settings, self.key_sets, self.secret)
+        self.streams.load(settings)
+
+
 async def collector(process: Process) -> int:
     """Take requests in until told to stop; the exit code."""
     settings = process.settings()
-    server, limits = settings.server, settings.server.limits
-    journal = LocalJournal(process.data.journal)
+    journal, tally = LocalJournal(process.data.journal), Tally()
     journal.open()
-    tally = Tally()
+    parts = _joined(process, settings, journal, tally)
+    intake, uvicorn = parts.intake, parts.uvicorn
+    _load_certificate(uvicorn)
+
+    def stop() -> None:
+        uvicorn.should_exit = True
+
+    def reload() -> None:
+        read = process.settings()
+        parts.load(read)
+        log.info("reloaded", sources=len(parts.endpoint.sources.all), services=len(read.services))
+
+    async def end_when_failed() -> None:
+        await intake.has_failed.wait()
+        await asyncio.sleep(LAST_ANSWERS_SECONDS)
+        stop()
+
+    jobs = (
+        intake.run,
+        lambda: _flush(tally),
+        end_when_failed,
+        parts.key_sets.run,
+        lambda: sweep(uvicorn.open_connections),
+    )
+    async with background(*jobs):
+        on_signals(stop, reload)
+        process.ready()
+        await uvicorn.serve(sockets=[adopt(process.socket_fd())])
+        await parts.streams.close()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(intake.drained(), settings.server.limits.shutdown_seconds)
+    tally.flush()
+    journal.close()
+    return JOURNAL_FAILED if intake.failed else 0
+
+
+def _joined(process: Process, settings: Settings, journal: LocalJournal, tally: Tally) -> _Parts:
+    server, limits = settings.server, settings.server.limits
     enricher = Enricher(
         Tools(parse_agent=parser(limits.user_agents_cached), countries=_countries(server.geoip)),
         remembered=limits.user_agents_cached,
@@ -56,15 +109,8 @@ async def collector(process: Process) -> int:
     sources = _sources(settings, key_sets, secret)
     endpoint = Endpoint(installed, sources, intake, limits, tally)
     proxies = Proxies(server.trusted_proxies, server.forwarded_header)
-    streams = Streams(
-        data=process.data,
-        base=process.addresses["collector"],
-        journal=journal,
-        intake=intake,
-        proxies=proxies,
-        enricher=enricher,
-        tally=tally,
-    )
+    base = process.addresses["collector"]
+    streams = Streams(Shared(process.data, base, journal, intake, proxies, enricher, tally))
     streams.load(settings)
     slow = SlowLane(
         settings=settings,
@@ -76,43 +122,15 @@ async def collector(process: Process) -> int:
         streams=streams,
         routes=_demo(process.addresses) if settings.dev else (),
     )
-    uvicorn = collector_server(
-        slow.app(), fast_lane(endpoint, limits, proxies, RandomIds()), server
-    )
+    fast = fast_lane(endpoint, limits, proxies, RandomIds())
+    uvicorn = collector_server(slow.app(), fast, server)
+    return _Parts(intake, endpoint, key_sets, secret, streams, uvicorn)
 
-    _load_certificate(uvicorn)
 
-    def stop() -> None:
-        uvicorn.should_exit = True
-
-    def reload() -> None:
-        read = process.settings()
-        endpoint.sources = _sources(read, key_sets, secret)
-        streams.load(read)
-        log.info("reloaded", sources=len(endpoint.sources.all), services=len(read.services))
-
-    async def flush() -> None:
-        while True:
-            await asyncio.sleep(FLUSH_SECONDS)
-            tally.flush()
-
-    async def end_when_failed() -> None:
-        await intake.has_failed.wait()
-        await asyncio.sleep(LAST_ANSWERS_SECONDS)
-        stop()
-
-    async with background(
-        intake.run, flush, end_when_failed, key_sets.run, lambda: sweep(uvicorn.open_connections)
-    ):
-        on_signals(stop, reload)
-        process.ready()
-        await uvicorn.serve(sockets=[adopt(process.socket_fd())])
-        await streams.close()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(intake.drained(), limits.shutdown_seconds)
-    tally.flush()
-    journal.close()
-    return JOURNAL_FAILED if intake.failed else 0
+async def _flush(tally: Tally) -> None:
+    while True:
+        await asyncio.sleep(FLUSH_SECONDS)
+        tally.flush()
 
 
 def _sources(settings: Settings, key_sets: KeySets, secret: bytes) -> Sources:
