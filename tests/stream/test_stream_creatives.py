@@ -139,6 +139,16 @@ def test_hls_that_fits_is_played_where_it_is(creatives):
     assert resolve(creatives, ad(mp4(), hls())) == Creative("https://ads.test/ad.m3u8", 9_960_000)
 
 
+def test_a_stream_of_sound_alone_has_ads_of_sound_alone(origins, creatives):
+    sound = Rendition(uri="https://origin.test/a.m3u8", kind="audio", codecs="mp4a.40.2")
+    text = '#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=96000,CODECS="mp4a.40.2"\nlow.m3u8\n'
+    origins.texts["https://ads.test/ad.m3u8"] = text
+    content = Content((sound,), "ts", 6, 6)
+    found = resolve(creatives, ad(hls()), content=content)
+    assert found == Creative("https://ads.test/ad.m3u8", 10_000_000)
+    failed(resolve(creatives, ad(mp4()), content=content), 405, "sound alone")
+
+
 def test_a_creative_of_one_list_plays_for_every_rendition(origins, creatives):
     origins.texts["https://ads.test/ad.m3u8"] = media(4, 4)
     assert resolve(creatives, ad(hls())) == Creative("https://ads.test/ad.m3u8", 8_000_000)

@@ -179,7 +179,6 @@ def test_what_is_known_of_a_stream():
     found = content_of(several, media([6]))
     assert (found.container, len(found.renditions)) == ("ts", 3)
     assert reference(found.renditions).bandwidth == 2
-    assert reference([audio("en")]) is None
 
 
 @pytest.mark.parametrize(
@@ -190,6 +189,18 @@ def test_the_longest_segment_is_rounded_as_the_target_is(seconds, whole):
 
 
 # What is prepared
+
+
+def test_a_stream_is_as_long_as_its_first_picture_or_else_its_first_sound():
+    sound = audio("en")
+    assert reference([SUBTITLES, sound, video(2), video(1)]) == video(2)
+    assert reference([SUBTITLES, sound]) == sound
+    assert reference([SUBTITLES]) is None
+
+
+def test_nothing_is_prepared_for_a_stream_of_sound_alone():
+    with pytest.raises(Unpreparable, match="sound alone"):
+        profile(content(audio("en")))
 
 
 def test_a_profile_is_the_ladder():

@@ -137,7 +137,7 @@ class Playlists(Lists):
         found = await self._origins.multivariant(service, address)
         reference = ladder.reference(found.renditions)
         if reference is None:
-            raise PlaylistError("It has no rendition with a picture.")
+            raise PlaylistError("It has neither picture nor sound.")
         media = await self._media(service, found, reference)
         return _Asset(found, sum(media.durations))
 

@@ -39,7 +39,7 @@ async def described(origins: Origins, service: Service, address: str) -> Describ
         return Described(None, finished(found))
     first = reference(found.renditions)
     if first is None:
-        raise PlaylistError("it has no rendition with a picture")
+        raise PlaylistError("it has neither picture nor sound")
     return Described(found, await media_of(origins, service, found, first))
 
 

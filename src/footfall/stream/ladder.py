@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
 from functools import lru_cache
 
@@ -54,7 +54,7 @@ class Content(msgspec.Struct, frozen=True, gc=False):
     """What is known of a stream before its segments are looked at. Of content and ads alike."""
 
     renditions: tuple[Rendition, ...]
-    """The first video is the reference: what it adds up to is how long the stream is."""
+    """One of them is its `reference`: what that adds up to is how long the stream is."""
     container: str
     """ts or fmp4."""
     target_s: int
@@ -71,9 +71,10 @@ def content_of(multivariant: Multivariant | None, reference: MediaList) -> Conte
     return Content(renditions, container, reference.target_s, longest_s(reference))
 
 
-def reference(renditions: Iterable[Rendition]) -> Rendition | None:
-    """The rendition that says how long the stream is: the first with a picture."""
-    return next((one for one in renditions if one.kind == VIDEO), None)
+def reference(renditions: Sequence[Rendition]) -> Rendition | None:
+    """The rendition that says how long the stream is: the first with a picture, else with sound."""
+    both = (one for kind in (VIDEO, AUDIO) for one in renditions if one.kind == kind)
+    return next(both, None)
 
 
 def longest_s(media: MediaList) -> int:
@@ -220,6 +221,8 @@ def profile(content: Content, target_s: int | None = None) -> Profile:
     """
     videos = [one for one in content.renditions if one.kind == VIDEO]
     sounds = [one for one in content.renditions if one.kind == AUDIO]
+    if not videos:
+        raise Unpreparable("no ad is prepared as sound alone")
     made = dict.fromkeys(_rung(one) for one in _spread(videos))
     rungs = tuple(rung for rung in made if rung.video or rung.audio)
     beside = tuple(sorted({_sound(one.codecs, "aac") for one in sounds}))
