@@ -39,6 +39,7 @@ def test_a_slot_is_told_as_it_was_set():
         ({"start": "six o'clock"}, "start must be a moment"),
         ({"start": 5}, "start must be a moment"),
         ({"start": "2026-11-21T18:00:00"}, "start must be a moment"),
+        ({"start": "9999-12-31T23:59:59Z"}, "before the year 9999"),
         ({"end": "2026-11-21T18:01:00Z"}, "Exactly one"),
         ({"duration": 0}, "from 1 to"),
         ({"duration": True}, "number of seconds"),

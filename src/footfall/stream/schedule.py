@@ -24,6 +24,8 @@ from footfall.stream.services import slot_window
 SECOND = 1_000_000
 CONTENT, AD_BREAK = "content", "ad-break"
 LONGEST_S = 86_400
+LATEST_US: Micros = round(datetime(9999, 1, 1, tzinfo=UTC).timestamp()) * SECOND
+"""Ends of slots are before this: what is later cannot be told of as a date."""
 MOST_SLOTS = 10_000
 KEPT_US = 25 * 3600 * SECOND
 """How long a slot that is over is kept: longer than any session."""
@@ -104,6 +106,8 @@ def slot(slot_id: str, given: Mapping[str, Any]) -> Planned:
     end = _end(given, start)
     if not start < end <= start + LONGEST_S * SECOND:
         raise SlotNotValid(f"A slot lasts from 1 to {LONGEST_S} seconds.")
+    if end >= LATEST_US:
+        raise SlotNotValid("A slot ends before the year 9999.")
     replacement = given.get("replacement")
     if kind == CONTENT and not (isinstance(replacement, str) and replacement):
         raise SlotNotValid("replacement must be the address of a multivariant playlist.")
