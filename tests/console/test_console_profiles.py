@@ -402,6 +402,15 @@ def test_what_is_sent_is_text(empty):
 
 
 @pytest.mark.slow
+def test_a_session_whose_id_holds_a_nul_hides_no_profile(empty):
+    """No query can name it, so that its row says when it began and nothing else."""
+    empty.write(seen(1, "p", "a\0b", visit=True), seen(2, "p", "c", visit=True))
+    visitor = empty.operator()
+    visits = visitor.json("profiles/p")["visits"]
+    assert [(row["session_id"], row["events"]) for row in visits] == [("a\0b", 0), ("c", 1)]
+    assert visitor.page("/console/profile", profile_id="p").link("c")
+
+
 def test_what_is_too_long_or_too_much_is_cut_and_said_so(empty):
     long = "x" * 5000
     empty.write(

@@ -99,6 +99,17 @@ def test_rows_in_files_and_in_the_catalogue_go_and_nobody_elses(house):
     assert all(step.files and step.bytes for step in steps)
 
 
+def test_ids_that_hold_a_nul_go_as_well(house):
+    strange = "a\0b-which-is-an-id-too"
+    house.load(*crowd(600), make_event(profile_id=ANNA, session_id=strange))
+    house.load(make_event(user_id=strange, properties={"of": strange}), make_event(page="/b"))
+    others = house.everything(ANNA, "which-is-an-id-too")
+    steps = house.erase(Id("user", strange), Id("profile", ANNA))
+    assert house.everything() == others
+    assert house.holders(ANNA, "which-is-an-id-too") == []
+    assert sum(step.rows for step in steps if step.table == "events") == 2
+
+
 def test_the_least_and_the_greatest_value_of_a_column_are_forgotten(house):
     """Also where whole files go, after which the tables' own statistics stay as they were."""
     first, last = "!-the-first-of-all", "~-the-last-of-all-of-them"

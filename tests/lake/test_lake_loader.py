@@ -121,6 +121,18 @@ def test_client_ids_are_stored_once_within_seven_days(rig):
         assert rig.sql("SELECT count(*) FROM events WHERE event_id = 'mine'") == [(stored,)]
 
 
+def test_an_id_that_holds_a_nul_stops_nothing(rig):
+    """DuckLake's own SQL cannot have one, and a join would put it there."""
+    rig.write(*(make_event(event_id=f"{n}", client_id_given=True) for n in range(3000)))
+    load(rig)
+    for _ in range(2):
+        rig.write(make_event(event_id="a\0b", session_id="c\0d", client_id_given=True))
+        load(rig)
+    assert rig.sql("SELECT count(*) FROM events WHERE contains(event_id, chr(0))") == [(1,)]
+    named = "SELECT DISTINCT session_id FROM events WHERE contains(session_id, chr(0))"
+    assert rig.sql(f"SELECT count(*) FROM events JOIN ({named}) USING (session_id)") == [(1,)]
+
+
 def test_a_batch_spans_a_day_at_most(rig):
     for day in (0, 8):
         rig.clock.now = NOON + day * DAY

@@ -332,8 +332,9 @@ class Profiles:
         begun = await self._query(
             "profiles_visits", ids=whose.ids, rows=MOST_VISITS, where=whose.within
         )
-        # One with an id beyond all measure would make the query too long; it has no link either.
-        places = [row[:3] for row in begun.rows if len(row[2]) <= CHARACTERS]
+        # One with an id beyond all measure would make the query too long, and one with a NUL cannot
+        # stand in a query; their sessions' pages cannot be asked for either.
+        places = [r[:3] for r in begun.rows if len(r[2]) <= CHARACTERS and "\0" not in r[2]]
         wanted = [
             f"{column} IN ({', '.join(sorted({literal(place[at]) for place in places}))})"
             for at, column in enumerate(PLACE)
