@@ -370,6 +370,18 @@ def test_two_devices_of_one_person_become_one():
         }
 
 
+def test_of_two_who_are_one_what_was_said_last_counts_though_it_was_said_before():
+    with Edge(source(identification=PROVEN)) as edge:
+        older = edge.profile("x")
+        edge.now += SECOND
+        edge.profile(sign_in(firstname="Bob"), session="S2")
+        edge.now += SECOND
+        edge.profile(sign_in("b@x.example", firstname="Ann"))
+        edge.now += SECOND
+        assert edge.profile(sign_in("b@x.example", firstname="Bob"), session="S2") == older
+        assert edge.known(older).traits["firstname"][0] == "Bob"
+
+
 def test_a_chain_of_merges_leads_to_the_oldest():
     with Edge(source(identification=PROVEN)) as edge:
         ids = []

@@ -8,7 +8,7 @@ Keys of the state are made here and nowhere else. Pure: `Look` reads what the jo
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 import msgspec
 
@@ -88,7 +88,7 @@ class Known(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="profile
     consents: Mapping[str, tuple[bool, Micros | None, Micros]] = {}
     """By name: granted or refused, until when (None: without end), and since when."""
     traits: Mapping[str, tuple[Value, Micros]] = {}
-    """By name: the value, and since when."""
+    """By name: the value, and when it was said last."""
     aliases: tuple[str, ...] = ()
     """Ids that lead here, the oldest first."""
     points: Mapping[str, str] = {}
@@ -190,6 +190,14 @@ class Profile(NamedTuple):
     known: Known
 
 
+class Ids(Protocol):
+    """Ids that prove themselves: `issued.ProfileIds`."""
+
+    def issue(self, random_uuid: str, at: Micros) -> str: ...
+
+    def known(self, profile_id: str, now: Micros) -> Known | None: ...
+
+
 class Asked(msgspec.Struct, gc=False):
     """What a request says of who it is."""
 
@@ -204,14 +212,16 @@ class Asked(msgspec.Struct, gc=False):
     fresh: str
     """What a new profile would be called; empty until it is drawn."""
     at: Micros
-    issue: Callable[[], str]
-    """Draws the id of a new profile."""
-    issued: Callable[[str], Known | None]
-    """What an id says by itself, now."""
+    ids: Ids
+    new_uuid: Callable[[], str]
+
+    def issued(self, profile_id: str) -> Known | None:
+        """What an id says by itself, now."""
+        return self.ids.known(profile_id, self.at)
 
     def new_profile(self) -> Profile:
         """A profile that begins now."""
-        self.fresh = self.fresh or self.issue()
+        self.fresh = self.fresh or self.ids.issue(self.new_uuid(), self.at)
         return Profile(self.fresh, Known(self.at))
 
 
@@ -284,14 +294,11 @@ def with_consents(
 
 
 def with_traits(known: Known, found: Mapping[str, Value], at: Micros) -> Known:
-    """With the traits that are new or have changed; itself where none has."""
-    old = known.traits
-    new = {
-        name: (value, at)
-        for name, value in found.items()
-        if name not in old or old[name][0] != value or type(old[name][0]) is not type(value)
-    }
-    return msgspec.structs.replace(known, traits=_within(old, new)) if new else known
+    """With the traits that were said, again or anew: of two profiles that prove to be one, what was
+    said last counts.
+    """
+    new = {name: (value, at) for name, value in found.items()}
+    return msgspec.structs.replace(known, traits=_within(known.traits, new))
 
 
 def _within(old: Mapping[str, T], new: Mapping[str, T], always: Sequence[str] = ()) -> dict[str, T]:
