@@ -176,15 +176,15 @@ def _intent(request: Request, payload: Payload, entry: Entry, head: Head, secret
     ids, at, new_uuid = entry.ids, request.received_at, request.new_uuid
     who = Asked(
         group,
-        sent_session or request.new_uuid(),
+        sent_session or new_uuid(),
         sent_profile,
         device_id(payload),
         wanted.profile_less,
         wanted.save_profile,
         "" if sent_profile is not None else ids.issue(new_uuid(), at),
         at,
-        lambda: ids.issue(new_uuid(), at),
-        lambda profile_id: ids.known(profile_id, at),
+        ids,
+        new_uuid,
     )
     session_facts = None
     if payload.context or payload.properties:
@@ -193,8 +193,8 @@ def _intent(request: Request, payload: Payload, entry: Entry, head: Head, secret
         )
     said = _said(items, entry.rules, warnings)
     event_keys = _event_keys(items, source.id)
-    plain = bool(items) and wanted is flags.PLAIN and not (said or event_keys)
-    plain = plain and not entry.remembers
+    plain = bool(items) and wanted is flags.PLAIN
+    plain = plain and not (said or event_keys or entry.remembers)
     first_facts = session_facts
     if plain and sent_profile is None:
         first_facts = Facts(
@@ -205,15 +205,14 @@ def _intent(request: Request, payload: Payload, entry: Entry, head: Head, secret
         )
     drafts = _drafts(payload, wanted, who, head.context, first_facts)
     permits = [consent.said(request, source, d) for d in drafts] if entry.remembers else ()
-    debugger = _leave(wanted.debugger, entry.settings, warnings, NO_DEBUGGING)
-    whole = _leave(wanted.whole, entry.settings, warnings, NO_WHOLE)
+    debugger = wanted.debugger and _leave(entry.settings, warnings, NO_DEBUGGING)
+    whole = wanted.whole and _leave(entry.settings, warnings, NO_WHOLE)
     del warnings[MOST_WARNINGS:]
     keys: tuple[str, ...] = (session_key(group, who.session_id), entry.era_key)
     if sent_profile is not None and not plain:
         keys += (profile_key(group, sent_profile),)
     sent = Sent(
         who,
-        request.new_uuid(),
         plain,
         said,
         permits,
@@ -335,11 +334,11 @@ def _event_keys(items: Sequence[Item], source_id: str) -> Sequence[str | None]:
     return ()
 
 
-def _leave(wanted: bool, settings: Tracardi, warnings: list[str], without: str) -> bool:
-    """What is wanted and allowed; what is not allowed is said."""
-    if wanted and not settings.debug:
+def _leave(settings: Tracardi, warnings: list[str], without: str) -> bool:
+    """Whether what is wanted is allowed; what is not is said."""
+    if not settings.debug:
         warnings.append(without)
-    return wanted and settings.debug
+    return settings.debug
 
 
 # Answers

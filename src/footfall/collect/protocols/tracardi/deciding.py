@@ -57,7 +57,6 @@ class Sent(msgspec.Struct, gc=False):
     """`Intent.payload`: what a request holds beside its events' own fields."""
 
     who: Asked
-    task: str
     plain: bool
     """Nothing in it depends on more than the session and the profile that it names."""
     said: Sequence[Said | None]
@@ -91,10 +90,12 @@ def decide(intent: Intent, states: States, events: Sequence[Event]) -> Outcome |
         if isinstance(changes, More):
             sent.more.extend(changes.keys)
             return changes
-        if changes is not None and not any(event.withheld for event in events):
+        if changes is not None and True not in [event.withheld for event in events]:
             who = sent.who
             told = {"id": who.sent or who.fresh}
-            reply = answers.taken(sent.task, who.session_id, told, (), sent.warnings)
+            # None of these ids is the client's own.
+            task = events[0].event_id
+            reply = answers.taken(task, who.session_id, told, (), sent.warnings)
             sent.more.clear()
             return Outcome(events, (), changes, reply)
     look = Look(states, {*intent.keys, *sent.more}, sent.who.group, sent.who.issued)
@@ -222,9 +223,7 @@ class _Decision:
         self._become(Profile(profile.id, known))
 
     def _put_traits(self, profile: Profile, found: Mapping[str, Value]) -> None:
-        known = with_traits(profile.known, found, self._at)
-        if known is not profile.known:
-            self._become(Profile(profile.id, known))
+        self._become(Profile(profile.id, with_traits(profile.known, found, self._at)))
 
     def _become(self, profile: Profile) -> None:
         self._profile = profile
@@ -351,7 +350,7 @@ class _Decision:
         ids: Sequence[str] = ()
         if sent.debugger:
             ids = [line.event_id for line in lines if line.stored]
-        return answers.taken(sent.task, sent.who.session_id, told, ids, sent.warnings)
+        return answers.taken(sent.who.new_uuid(), sent.who.session_id, told, ids, sent.warnings)
 
 
 def remembered(known: Known, source: Source, at: Micros) -> bool | None:
