@@ -15,7 +15,8 @@
 ``contexts``     what the journal's state holds of sessions and services
 ``sessions``     those that a process keeps in memory, and the commits that change them
 ``titles``       what is behind the playlists of a call, shared by all sessions of a process;
-                 `breaks` are the breaks of its markers, `clock` dates what has no dates
+                 `breaks` are the breaks of its markers, `clock` dates what has no dates,
+                 `numbering` numbers discontinuities that have no numbers
 ``deciding``     one ad decision per break and session, over all processes (`decisions`); where
                  ads go is settled by `placing`, and `error_calls` tells ad servers of failures
 ``live_calls`` ``vod_calls``  what a session's call comes to (`calls`); `inserts` has its ads' lists

@@ -32,6 +32,7 @@ from footfall.stream.contract import (
 )
 from footfall.stream.ladder import Content
 from footfall.stream.lines import PlaylistError
+from footfall.stream.numbering import Numbering
 from footfall.stream.requests import Call, asked_with, spelled
 from footfall.stream.services import CHANNELS
 from footfall.stream.sessions import Sessions
@@ -157,6 +158,7 @@ class Titles:
         self._playlists = playlists
         self._sessions = sessions
         self._now = now
+        self._numbering = Numbering(sessions, now)
         self._streams: OrderedDict[tuple[str, str], LiveStream] = OrderedDict()
 
     async def film(self, call: Call) -> Film:
@@ -202,7 +204,8 @@ class Titles:
             marks: tuple[Mark, ...] = (await self._sessions.commit(stream.service, unit)).reply  # type: ignore[assignment]
         except JournalUnavailable:
             # What is needed follows from the list: another process comes to the same.
-            marks = tuple(sorted((*stream.marks.get(view.key, ()), *wanted), key=_at_us))
+            both = (*stream.marks.get(view.key, ()), *wanted)
+            marks = tuple(sorted(both, key=lambda mark: mark.at_us))
         stream.marks[view.key] = marks
 
     # Inside
@@ -305,7 +308,11 @@ class Titles:
         return view
 
     async def _by_clock(self, stream: LiveStream, key: str, media: MediaList) -> MediaList:
-        """A list by the stream's clock, whether its origin dates it or not."""
+        """A list by the stream's clock and numbers, whether its origin has them or not."""
+        media = await self._dated(stream, key, media)
+        return await self._numbering.of(stream.service, stream.key, media)
+
+    async def _dated(self, stream: LiveStream, key: str, media: MediaList) -> MediaList:
         if media.dated:
             if len(media):
                 last = len(media) - 1
@@ -327,7 +334,8 @@ class Titles:
                 reply = (await self._sessions.commit(stream.service, unit)).reply
             except JournalUnavailable:
                 reply = known
-            known = _clock(reply)
+            assert isinstance(reply, dict)
+            known = reply
         return clock.anchored(media, known, key, now)
 
     async def _breaks(
@@ -353,15 +361,6 @@ class Titles:
         except JournalUnavailable:
             return known  # nothing is decided now: what is new is found again
         return found
-
-
-def _at_us(mark: Mark) -> Micros:
-    return mark.at_us
-
-
-def _clock(reply: object) -> Clock:
-    assert isinstance(reply, dict)
-    return reply
 
 
 def _is_current(view: View, media: MediaList, reference: MediaList) -> bool:
