@@ -420,3 +420,32 @@ def test_state_that_cannot_be_settled_now_stops_nobody(directory, monkeypatch):
 
     with opened(directory) as journal:
         assert asyncio.run(scenario(journal)) == 4
+
+
+def test_memory_for_the_log_is_given_back_as_segments_get_old(directory):
+    class Noting(NoSync):
+        def __init__(self):
+            self.paths, self.forgotten = {}, []
+
+        def open(self, path, *, create=False):
+            fd = super().open(path, create=create)
+            self.paths[fd] = path
+            return fd
+
+        def forget_cached(self, fd):
+            self.forgotten.append(self.paths[fd])
+
+    files = Noting()
+
+    async def scenario(journal):
+        for n in range(30):
+            await journal.transact([say(f"e{n}", "x" * 100)])
+        segments = [one.path for one in list_segments(files, directory)]
+        assert len(segments) > 5
+        # The one that is written and the last full one are what followers read.
+        assert files.forgotten == segments[:-2]
+        records, damage = await read_all(journal)
+        assert (len(records), damage) == (30, [])
+
+    with opened(directory, files) as journal:
+        asyncio.run(scenario(journal))

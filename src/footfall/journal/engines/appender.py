@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +20,7 @@ from footfall.journal.engines.segments import (
     MAX_PAYLOAD,
     SEGMENT_HEADER,
     frame,
+    list_segments,
     segment_header,
     segment_name,
 )
@@ -129,10 +131,24 @@ class Appender:
             raise JournalFailed(f"Writing to the log failed: {fault}") from fault
 
     def _tidy(self, base: int, end: int) -> None:
-        """Give back what was allocated beyond the end of a full segment; it may also stay."""
+        """Give back space that a full segment did not need, and memory of the one before it.
+
+        Followers are past that one, or far behind. Left to itself the system would keep the whole
+        log in memory, and take new memory for each write, which costs more than the write. Either
+        may also stay.
+        """
         with contextlib.suppress(OSError):
-            fd = self._files.open(self._directory / segment_name(base))
-            try:
+            with self._opened(base) as fd:
                 self._files.truncate(fd, end - base)
-            finally:
-                self._files.close(fd)
+            segments = list_segments(self._files, self._directory)
+            for before in [one.base for one in segments if one.base < base][-1:]:
+                with self._opened(before) as fd:
+                    self._files.forget_cached(fd)
+
+    @contextlib.contextmanager
+    def _opened(self, base: int) -> Iterator[int]:
+        fd = self._files.open(self._directory / segment_name(base))
+        try:
+            yield fd
+        finally:
+            self._files.close(fd)
