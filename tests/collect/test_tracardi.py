@@ -496,6 +496,22 @@ def test_who_gave_no_consent_leaves_no_trait_in_the_state():
         assert edge.known(mine).visits == 1
 
 
+def test_consent_that_is_given_bit_by_bit_is_told_whole():
+    def granted(**consents):
+        return {"type": "consent-granted", "properties": consents}
+
+    listed = source(consent="required", privacy=Privacy(consents=("a", "b")))
+    with Edge(listed) as edge:
+        edge.profile(granted(a=True, news=False))
+        edge.profile(granted(b=True))
+        edge.profile(granted(news=True))
+        assert [facts(event).get("consents") for event in edge.events()] == [
+            None,
+            {"a": [True, None], "news": [False, None], "b": [True, None]},
+            {"news": [True, None]},
+        ]
+
+
 # Limits and strangers
 
 

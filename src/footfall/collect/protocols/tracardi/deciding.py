@@ -44,7 +44,7 @@ from footfall.collect.protocols.tracardi.identity import (
     write,
 )
 from footfall.collect.protocols.tracardi.settings import Tracardi
-from footfall.collect.protocols.tracardi.traits import Said
+from footfall.collect.protocols.tracardi.traits import Consents, Said
 from footfall.journal.contract import Change, More, Outcome, States
 from footfall.model import Event, Facts, Micros
 from footfall.settings import Source
@@ -174,11 +174,14 @@ class _Decision:
         said = sent.said[index] if sent.said else None
         before, withheld = self._judge(index, said)
         profile = self._profile if sent.who.save_profile else None
-        consents = said.consents if said is not None and profile is not None else {}
+        consents: Consents = said.consents if said is not None and profile is not None else {}
         if withheld:
             # A revocation is told where there was consent to tell it.
             return True, Facts(consents=consents) if consents and not before else None
         facts: dict[str, Any] = {}
+        if before and profile is not None:
+            # What was said while it could not be told is why it can be: the history has it all.
+            consents = {name: one[:2] for name, one in profile.known.consents.items()}
         if self._due and profile is not None:
             self._due = False
             known = msgspec.structs.replace(profile.known, visits=profile.known.visits + 1)
