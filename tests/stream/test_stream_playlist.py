@@ -70,7 +70,7 @@ def test_gaps_between_dates_are_kept_and_times_before_the_first_date_are_reckone
         return f"#EXT-X-PROGRAM-DATE-TIME:{text}\n"
 
     found = parse(segments(
-        6, (1, date("2026-05-04T03:02:01Z")), (2, date("2026-05-04T05:02:05.000+02:00")),
+        6, (1, date(" 2026-05-04T03:02:01Z")), (2, date("2026-05-04T05:02:05.000+02:00")),
         (3, "#EXT-X-DISCONTINUITY\n" + date("2026-05-04T03:12:01.250Z")),
     ))  # fmt: skip
     late = AT + 600_250_000

@@ -135,7 +135,7 @@ def _dated(segments: Sequence[_Block], durations: Sequence[int]) -> list[Micros]
     stood before it in the list, although durations are rounded. A date that goes back is that of
     another clock; time then goes on, since nobody could place anything in a time that repeats.
     """
-    dates = [block[1][_DATE:-1] for block in segments]
+    dates = [block[1][_DATE:-1].lstrip() for block in segments]
     first = index = next(index for index, block in enumerate(segments) if block[1])
     last = -1
     starts: list[Micros] = []
