@@ -336,6 +336,7 @@ def test_which_file_is_prepared():
     ("file", "so"),
     [
         (MediaFile(url="https://x.test/a", type="application/x-mpegURL"), True),
+        (MediaFile(url="https://x.test/a", type="audio/mpegurl"), True),
         (MediaFile(url="https://x.test/a.m3u8?x=y", type=""), True),
         (MediaFile(url="https://x.test/a.mp4", type=""), False),
         (MediaFile(url="https://x.test/a.m3u8", type=MP4), False),

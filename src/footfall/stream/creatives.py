@@ -47,7 +47,11 @@ KEPT = 2000
 TRIED = 3
 """Most files of one ad that are looked at, of each sort."""
 
-HLS_TYPES = frozenset({"application/vnd.apple.mpegurl", "application/x-mpegurl"})
+HLS_TYPES = frozenset(
+    f"{kind}/{name}"
+    for kind in ("application", "audio")
+    for name in ("vnd.apple.mpegurl", "x-mpegurl", "mpegurl")
+)
 OLDEST_TYPES = frozenset({"video/x-flv", "video/3gpp", "video/x-ms-wmv"})
 
 # VAST error codes
