@@ -188,6 +188,13 @@ class TestSmallAds:
         assert first == again != other
         assert len(first) == 16
 
+    def test_no_ad_is_called_as_what_fills_a_break_without_ads(self):
+        assert (
+            one("<Creatives><Creative id='c'><Linear/></Creative></Creatives>", 'id="SLATE"').ad_id
+            == "c"
+        )
+        assert len(one("<AdTitle>SLATE</AdTitle>", 'id="SLATE"').ad_id) == 16
+
     def test_the_universal_id_of_4_0_is_an_attribute(self):
         body = "<Creatives><Creative><UniversalAdId idRegistry='r' idValue='v'>\n</UniversalAdId><Linear/></Creative></Creatives>"
         assert one(body, version="4.0").universal_ids == (("r", "v"),)

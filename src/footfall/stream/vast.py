@@ -17,7 +17,16 @@ from typing import TypeAlias, TypeVar
 import msgspec
 
 from footfall.stream import offsets, xml
-from footfall.stream.contract import Ad, Beacon, Failure, Graphic, MediaFile, Script, Verification
+from footfall.stream.contract import (
+    SLATE,
+    Ad,
+    Beacon,
+    Failure,
+    Graphic,
+    MediaFile,
+    Script,
+    Verification,
+)
 from footfall.stream.xml import Element, XmlError
 
 MOST_GRAPHICS = 64
@@ -121,10 +130,12 @@ def _inline(element: Element, inline: Element) -> InLine:
     creative_id = "" if main is None else xml.attribute(main, "id", "adId", "AdID")
     skip = "" if linear is None else xml.attribute(linear, "skipoffset")
     titled = xml.text(inline, "AdTitle")
+    # An ad that calls itself as what fills a break without ads would lose its beacons.
+    named = (ad.ad_id, creative_id, _hash([*(one.url for one in media), titled]))
     return InLine(
         msgspec.structs.replace(
             ad,
-            ad_id=ad.ad_id or creative_id or _hash([*(one.url for one in media), titled]),
+            ad_id=next(one for one in named if one and one != SLATE),
             creative_id=creative_id,
             title=titled,
             advertiser=xml.text(inline, "Advertiser"),
