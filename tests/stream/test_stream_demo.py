@@ -324,7 +324,8 @@ def test_wrappers_end_in_the_ads(client):
 
 def test_faults_on_demand(client):
     assert client.get("/demo/ads/vast?error=503").status_code == 503
-    assert client.get("/demo/ads/vmap?error=").status_code == 500
+    for wrong in ("", "99", "1000", "x"):
+        assert client.get(f"/demo/ads/vmap?error={wrong}").status_code == 500
     with pytest.raises(ET.ParseError):
         ET.fromstring(client.get("/demo/ads/vast?rubbish").content)
     root, ads = _ads(client, "vanish&ads=kettle&slow=0.01")

@@ -142,7 +142,8 @@ async def _fault(asked: QueryParams) -> Response | None:
     if "slow" in asked:
         await asyncio.sleep(min(_seconds(asked["slow"]), SLOWEST_SECONDS))
     if "error" in asked:
-        status = _number(asked["error"]) or 500
+        status = _number(asked["error"]) or 0
+        status = status if 200 <= status <= 599 else 500
         return Response("The demo's ad server fails on demand.\n", status, media_type="text/plain")
     if "rubbish" in asked:
         return Response("<VAST><Ad>this is not </XML>", media_type=XML)
