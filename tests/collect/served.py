@@ -22,7 +22,6 @@ import structlog
 import uvloop
 
 from footfall.collect.agents import Agent
-from footfall.collect.connection import sweep
 from footfall.collect.endpoint import Endpoint
 from footfall.collect.enrich import Enricher, Tools
 from footfall.collect.fastlane import fast_lane
@@ -32,6 +31,7 @@ from footfall.collect.proxies import Proxies
 from footfall.collect.server import collector_server
 from footfall.collect.slowlane import SlowLane
 from footfall.collect.sources import Sources
+from footfall.collect.sweeping import sweep
 from footfall.journal.contract import Position
 from footfall.journal.engines.memory import MemoryJournal
 from footfall.metrics import Tally

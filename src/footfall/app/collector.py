@@ -14,7 +14,6 @@ from footfall.app.child import Process, background, on_signals
 from footfall.app.streams import Shared, Streams
 from footfall.collect import protocols
 from footfall.collect.agents import parser
-from footfall.collect.connection import sweep
 from footfall.collect.endpoint import Endpoint
 from footfall.collect.enrich import Enricher, Tools
 from footfall.collect.fastlane import fast_lane
@@ -25,6 +24,7 @@ from footfall.collect.proxies import Proxies
 from footfall.collect.server import CollectorServer, adopt, collector_server
 from footfall.collect.slowlane import SlowLane
 from footfall.collect.sources import Sources
+from footfall.collect.sweeping import sweep
 from footfall.errors import SettingsError
 from footfall.journal.engines.local import LocalJournal
 from footfall.metrics import Tally

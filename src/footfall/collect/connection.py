@@ -16,7 +16,6 @@ from collections import deque
 from typing import Any, ClassVar
 
 import msgspec
-import structlog
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from footfall.collect import framing
@@ -24,8 +23,6 @@ from footfall.collect.contract import Reply
 from footfall.collect.heads import Head
 from footfall.metrics import REFUSED_EARLY, UNSENT
 from footfall.settings import Limits
-
-log = structlog.get_logger()
 
 PIPELINED = 128
 """Requests of one connection that may be under way at once; then its reading pauses."""
@@ -35,7 +32,6 @@ the client gets to read the answer rather than a reset."""
 DRAIN_SECONDS = 2.0
 LAST_CALL_SECONDS = 0.05
 """At a clean stop: how long an idle connection stays open for what was sent before the stop."""
-SWEEP_SECONDS = 0.25
 
 _SENT = object()
 """In `Request.memo`: the last answer to this head, of which second, as bytes."""
@@ -393,34 +389,3 @@ class Connection(HttpToolsProtocol):
     def _date(self) -> bytes:
         defaults = self.server_state.default_headers
         return defaults[0][1] if defaults else b""
-
-
-async def sweep(connections: set[Any]) -> None:
-    """Hold every connection to its deadline, and all to their share; runs until cancelled."""
-    loop = asyncio.get_running_loop()
-    while True:
-        await asyncio.sleep(SWEEP_SECONDS)
-        lanes = [lane for lane in connections if isinstance(lane, Connection)]
-        now = loop.time()
-        for lane in lanes:
-            try:
-                lane.check_deadline(now)
-            except Exception:
-                log.exception("looking after a connection failed")
-        make_room(lanes)
-
-
-def make_room(lanes: list[Connection]) -> None:
-    """Refuse the largest of the bodies that are arriving, where all together are too large.
-
-    Each is within its limit, but many slow ones could fill the memory.
-    """
-    arriving = [(size, lane) for lane in lanes if (size := lane.body_arriving())]
-    excess = sum(size for size, _ in arriving) - (lanes[0].limits.queue_bytes if lanes else 0)
-    if excess <= 0:
-        return
-    for size, lane in sorted(arriving, key=lambda pair: -pair[0]):
-        lane.give_way()
-        excess -= size
-        if excess <= 0:
-            return

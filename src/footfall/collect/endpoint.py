@@ -30,8 +30,9 @@ from footfall.collect.contract import (
     Request,
     Route,
 )
-from footfall.collect.intake import Intake, fault
+from footfall.collect.intake import Intake
 from footfall.collect.sources import Sources
+from footfall.collect.verdicts import fault
 from footfall.metrics import REFUSED, REJECTS_KEPT, REQUESTS, Tally
 from footfall.model import Micros, Reject
 from footfall.settings import Limits, Source

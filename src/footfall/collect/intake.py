@@ -14,7 +14,6 @@ import itertools
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from uuid import uuid4
 
 import msgspec
 import structlog
@@ -25,12 +24,19 @@ from footfall.collect.contract import (
     DropReason,
     Intent,
     Protocol,
-    Reason,
     Refusal,
     Reply,
     Request,
 )
 from footfall.collect.enrich import Enricher, Visit
+from footfall.collect.verdicts import (
+    BOT,
+    OVERLOADED,
+    UNAVAILABLE,
+    WAITED_TOO_LONG,
+    fault,
+    worded,
+)
 from footfall.errors import JournalFailed, JournalUnavailable
 from footfall.journal.contract import Journal, More, Outcome, States, Unit, encode_events
 from footfall.metrics import COMMIT_SECONDS, DROPPED, EVENTS, GROUP_REQUESTS, QUEUED, Cell, Tally
@@ -282,13 +288,13 @@ class Intake:
         if waiting.answer is None:
             return
         if not isinstance(result, Outcome):
-            self._tell(waiting, _worded(result))
+            self._tell(waiting, worded(result))
             return
         if waiting.cell is not None:
             events = result.events
             waiting.cell.number += events.count(b"\n") if type(events) is bytes else len(events)
         reply = result.reply
-        self._tell(waiting, reply if isinstance(reply, Reply) else _worded(result))
+        self._tell(waiting, reply if isinstance(reply, Reply) else worded(result))
 
     def _tell(self, waiting: Waiting, settled: Reply | Refusal) -> None:
         """Answer, once. One connection's fault must not keep the others from their answers."""
@@ -366,47 +372,3 @@ def _keep_promise(promise: asyncio.Future[Outcome], result: Outcome | Exception)
 def _saying_so(reply: Reply, dropped: DropReason) -> Reply:
     """Nothing is ever left out without telling the sender."""
     return Reply(reply.status, reply.body, (*reply.headers, ("X-Footfall-Dropped", dropped)))
-
-
-def _worded(result: Outcome | Exception) -> Reply | Refusal:
-    if isinstance(result, Outcome):
-        reply = result.reply
-        if isinstance(reply, (Reply, Refusal)):
-            return reply
-        return fault("a protocol decided no reply", None)
-    if isinstance(result, JournalFailed):
-        return UNKNOWN
-    if isinstance(result, JournalUnavailable):
-        return UNAVAILABLE
-    return fault("deciding failed", result)
-
-
-def fault(event: str, raised: Exception | None, **said: str) -> Refusal:
-    """Log what must not happen, under an id that the answer and its reject name as well."""
-    request_id = uuid4().hex[:16]
-    log.error(event, request_id=request_id, exc_info=raised, **said)
-    return Refusal(
-        reason=Reason.INTERNAL_ERROR,
-        detail=f"An unexpected fault; the server's log says more of request {request_id}.",
-    )
-
-
-BOT = Refusal(
-    reason=Reason.BOT_NOT_ALLOWED, detail="Access denied. This source takes no bot traffic."
-)
-UNAVAILABLE = Refusal(
-    reason=Reason.JOURNAL_UNAVAILABLE,
-    detail="The server cannot store anything now. Nothing was stored; send it again later.",
-)
-UNKNOWN = Refusal(
-    reason=Reason.JOURNAL_UNAVAILABLE,
-    detail="Storing failed. This may or may not have been stored; send it again later.",
-)
-OVERLOADED = Refusal(
-    reason=Reason.OVERLOADED,
-    detail="Too much is waiting to be stored. Nothing of this was; send it again later.",
-)
-WAITED_TOO_LONG = Refusal(
-    reason=Reason.OVERLOADED,
-    detail="Storing takes too long. This may or may not have been stored; send it again later.",
-)

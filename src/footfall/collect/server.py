@@ -26,7 +26,7 @@ class CollectorServer(uvicorn.Server):
 
     @property
     def open_connections(self) -> set[Any]:
-        """Live: what `fastlane.sweep` looks after."""
+        """Live: what `sweeping.sweep` looks after."""
         return self.server_state.connections
 
 

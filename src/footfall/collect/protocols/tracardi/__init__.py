@@ -167,25 +167,29 @@ def decode(request: Request, sources: Sources) -> Intent | Refusal:
     return _intent(request, payload, entry, head, sources.secret)
 
 
-def _intent(request: Request, payload: Payload, entry: Entry, head: Head, secret: bytes) -> Intent:
-    source, group, items = entry.source, entry.group, payload.events or ()
-    warnings: list[str] = []
-    wanted = flags.read(payload, head.profile_less, warnings)
-    sent_session = payload.session.id if payload.session is not None else None
-    sent_profile = payload.profile.id if payload.profile is not None else None
+def _asked(request: Request, payload: Payload, entry: Entry, wanted: Flags) -> Asked:
+    session = payload.session.id if payload.session is not None else None
+    profile = payload.profile.id if payload.profile is not None else None
     ids, at, new_uuid = entry.ids, request.received_at, request.new_uuid
-    who = Asked(
-        group,
-        sent_session or new_uuid(),
-        sent_profile,
+    return Asked(
+        entry.group,
+        session or new_uuid(),
+        profile,
         device_id(payload),
         wanted.profile_less,
         wanted.save_profile,
-        "" if sent_profile is not None else ids.issue(new_uuid(), at),
+        "" if profile is not None else ids.issue(new_uuid(), at),
         at,
         ids,
         new_uuid,
     )
+
+
+def _intent(request: Request, payload: Payload, entry: Entry, head: Head, secret: bytes) -> Intent:
+    source, group, items = entry.source, entry.group, payload.events or ()
+    warnings: list[str] = []
+    wanted = flags.read(payload, head.profile_less, warnings)
+    who = _asked(request, payload, entry, wanted)
     session_facts = None
     if payload.context or payload.properties:
         session_facts = Facts(
@@ -196,7 +200,7 @@ def _intent(request: Request, payload: Payload, entry: Entry, head: Head, secret
     plain = bool(items) and wanted is flags.PLAIN
     plain = plain and not (said or event_keys or entry.remembers)
     first_facts = session_facts
-    if plain and sent_profile is None:
+    if plain and who.sent is None:
         first_facts = Facts(
             who.session_id,
             entry.settings.identity,
@@ -209,8 +213,8 @@ def _intent(request: Request, payload: Payload, entry: Entry, head: Head, secret
     whole = wanted.whole and _leave(entry.settings, warnings, NO_WHOLE)
     del warnings[MOST_WARNINGS:]
     keys: tuple[str, ...] = (session_key(group, who.session_id), entry.era_key)
-    if sent_profile is not None and not plain:
-        keys += (profile_key(group, sent_profile),)
+    if who.sent is not None and not plain:
+        keys += (profile_key(group, who.sent),)
     sent = Sent(
         who,
         plain,
