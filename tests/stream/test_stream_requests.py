@@ -269,6 +269,7 @@ def test_what_is_the_same_for_everybody():
 def test_segments_of_ads_are_ours_only_where_the_server_tracks():
     assert read("/stream/side/ad/abc.1") == Segment(SIDE, "abc.1")
     assert isinstance(read(f"/stream/films/ad/x.m3u8?{IDS}"), Call)
+    assert isinstance(read(f"/stream/side/ad/x.m3u8?bpkio_sessionid={SESSION}"), Call)
 
 
 def test_files_of_prepared_creatives_are_known_by_their_keys():

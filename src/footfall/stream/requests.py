@@ -142,7 +142,7 @@ class Requests:
         service = self._services.get(unquote(name) if "%" in name else name)
         if service is None:
             return refusal(problems.SERVICE_UNKNOWN)
-        if service.tracking == "server" and path.startswith(AD):
+        if service.tracking == "server" and path.startswith(AD) and not _is_named(path):
             return Segment(service, path[len(AD) :])
         if found := CREATIVE.match(path):
             return File(found[1], found[2])
@@ -276,6 +276,11 @@ def is_manifest(path: str) -> bool:
     file = path.rpartition("/")[2]
     _, dot, ending = file.rpartition(".")
     return not dot or ending.lower() in _MANIFESTS
+
+
+def _is_named(path: str) -> bool:
+    """Whether a path is a playlist's or manifest's by its ending, as no segment's token is."""
+    return "." in path and path.rpartition(".")[2].lower() in _MANIFESTS
 
 
 def playlist_address(call: Call, url: str, multivariant: str) -> str:
