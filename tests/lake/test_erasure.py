@@ -15,7 +15,7 @@ from footfall.lake.erasure import by_kind, delete_rows, expand, leave_nothing
 from footfall.lake.lake import Lake
 from footfall.lake.loader import Loader
 from footfall.lake.maintenance import FLUSH, call
-from footfall.lake.persons import PERSONAL, Before, Id
+from footfall.lake.persons import PERSONAL, Before, Id, spellings
 from footfall.lake.query import ask
 
 pytestmark = pytest.mark.slow  # a lake of its own for each test
@@ -163,16 +163,31 @@ def test_an_id_in_other_spellings_goes_too(house):
     house.load(
         make_event(user_id=odd),
         make_event(page="/?u=Zo%C3%AB%20%22the%2Ffirst%22%20%40example.com"),
+        make_event(page="/?u=Zo%c3%ab%20%22the%2ffirst%22%20%40example.com"),
+        make_event(page="/?u=Zo%C3%AB+%22the%2Ffirst%22+%40example.com"),
         make_event(properties={"who": [odd]}),
         make_event(event_id="stays", page="/zoe"),
         rejects=[
             make_reject(body='{"user": "Zo\\u00eb \\"the/first\\" @example.com"}'),
+            make_reject(body='{"user": "Zo\\u00EB \\"the/first\\" @example.com"}'),
             make_reject(body='{"user": "Zoë"}'),
         ],
     )
     house.erase(Id("user", odd))
     assert house.sql("SELECT event_id FROM events") == [("stays",)]
     assert house.sql("SELECT body FROM rejects") == [('{"user": "Zoë"}',)]
+
+
+def test_an_id_may_stand_in_a_url_as_browsers_or_forms_write_it():
+    assert spellings("O'Brien (é)") == {
+        "O'Brien (é)",
+        "O'Brien (\\u00e9)", "O'Brien (\\u00E9)",
+        "O%27Brien%20%28%C3%A9%29", "O%27Brien%20%28%c3%a9%29",
+        "O'Brien%20(%C3%A9)", "O'Brien%20(%c3%a9)",
+        "O%27Brien+%28%C3%A9%29", "O%27Brien+%28%c3%a9%29",
+    }  # fmt: skip
+    assert spellings("%3f-abcdef") == {"%3f-abcdef", "%253f-abcdef"}
+    assert spellings("plain-id") == {"plain-id"}
 
 
 def test_a_users_profiles_and_sessions_are_theirs_where_nobody_elses(house):

@@ -43,6 +43,7 @@ IDENTITY: Mapping[str, Kind] = {
 LONG_ENOUGH = 16
 PATTERN_CHARS = 16_000
 """Most of the ids' characters in one regular expression: its automaton has to fit in memory."""
+_HEX = re.compile(r"(%|\\u)((?<=%)[0-9A-F]{2}|(?<=u)[0-9a-f]{4})")
 UNPERSONAL = frozenset({"source", "protocol", "identity"})
 """Texts that come from the settings and not from a client."""
 
@@ -288,12 +289,23 @@ def _in_texts(table: Table, ids: Iterable[Id]) -> list[str]:
 
 
 def spellings(text: str) -> set[str]:
-    """How an id may stand in a JSON text or a URL."""
+    """How an id may stand in a JSON text or a URL, hexadecimal digits in either case."""
     as_json = msgspec.json.encode(text).decode()[1:-1]
     ascii_only = "".join(
         char if char.isascii() else _escaped_utf16(char) for char in as_json
     )  # fmt: skip
-    return {text, as_json, ascii_only, urllib.parse.quote(text, safe="")}
+    escaped = {
+        ascii_only,
+        urllib.parse.quote(text, safe=""),
+        urllib.parse.quote(text, safe="!'()*"),  # encodeURIComponent of browsers
+        urllib.parse.quote_plus(text),  # forms
+    }
+    cased = {
+        _HEX.sub(lambda found, to=to: found[1] + to(found[2]), one)
+        for one in escaped
+        for to in (str.lower, str.upper)
+    }
+    return {text, as_json, *cased}
 
 
 def _escaped_utf16(char: str) -> str:
