@@ -460,6 +460,8 @@ class TestVmap:
             [(error("away"),)],
             [(error("b"), error("twice")), (error("c"),)],
         ]
+        live, _ = asking({ROOT: f"<VMAP>{one('away')}</VMAP>"}, live=True)
+        assert [f.urls for f in live.failures] == [(error("away"),)]
 
     def test_redirects_are_followed_only_where_the_break_allows_it(self):
         middle = "https://ads.example/middle"

@@ -114,8 +114,9 @@ class AdServer:
         breaks = vmap.read(root).breaks
         if not breaks:
             return decision.offer(_Found(failures=(_NO_BREAK,)))
-        at_start = (one for one in breaks if _position(one.offset) == macros.PREROLL)
-        return await decision.source(next(at_start, breaks[0]).source)
+        at_start = (each for each in breaks if _position(each.offset) == macros.PREROLL)
+        one = next(at_start, breaks[0])
+        return _reported(await decision.source(one.source), one)
 
     def _decision(self, service: Service, values: Values) -> _Decision:
         return _Decision(
