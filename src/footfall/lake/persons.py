@@ -300,12 +300,9 @@ def spellings(text: str) -> set[str]:
         urllib.parse.quote(text, safe="!'()*"),  # encodeURIComponent of browsers
         urllib.parse.quote_plus(text),  # forms
     }
-    cased = {
-        _HEX.sub(lambda found, to=to: found[1] + to(found[2]), one)
-        for one in escaped
-        for to in (str.lower, str.upper)
-    }
-    return {text, as_json, *cased}
+    lower = {_HEX.sub(lambda found: found[1] + found[2].lower(), one) for one in escaped}
+    upper = {_HEX.sub(lambda found: found[1] + found[2].upper(), one) for one in escaped}
+    return {text, as_json, *lower, *upper}
 
 
 def _escaped_utf16(char: str) -> str:
