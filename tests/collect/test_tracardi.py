@@ -303,6 +303,24 @@ def test_who_does_not_come_back_is_forgotten():
         assert edge.profile("x", profile=mine) != mine
 
 
+def test_who_keeps_coming_with_an_old_id_stays_one_profile():
+    """An id that nobody issued, and one that became an alias, are known as the profile is."""
+    proving = source(remember_sessions_days=2.0, remember_profiles_days=5.0, identification=PROVEN)
+    with Edge(proving) as edge:
+        older = edge.profile(sign_in("ann@example.com"), session="A")
+        edge.now += SECOND
+        alias = edge.profile("x", session="B")
+        assert edge.profile(sign_in("ann@example.com"), session="B", profile=alias) == older
+        told = set()
+        for day in range(12):
+            edge.now += DAY
+            assert edge.profile("x", session=f"C{day}", profile=alias) == older
+            told.add(edge.profile("x", session=f"D{day}", profile="stale", device="D"))
+        assert len(told) == 1
+        edge.now += 6 * DAY
+        assert edge.profile("x", session="E", profile=alias) != older
+
+
 def test_an_event_id_is_remembered_for_seven_days():
     event = {"type": "consent-granted", "properties": {"general": True}, "id": "e-1"}
     with Edge(source(), source("other")) as edge:

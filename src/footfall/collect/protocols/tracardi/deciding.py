@@ -43,6 +43,7 @@ from footfall.collect.protocols.tracardi.identity import (
     with_traits,
     write,
 )
+from footfall.collect.protocols.tracardi.leading import leads
 from footfall.collect.protocols.tracardi.settings import Tracardi
 from footfall.collect.protocols.tracardi.traits import Consents, Said
 from footfall.journal.contract import Change, More, Outcome, States
@@ -332,6 +333,8 @@ class _Decision:
             for trait, digest in profile.known.points.items():
                 key = point_key(self._group, trait, digest)
                 self._change(key, profile.id.encode(), self._profile_time())
+            if (led := leads(who, profile, self._look)) is not None:
+                self._change(*led, self._profile_time())
 
     def _put_session(self, session: Session) -> None:
         renewed = msgspec.structs.replace(session, written_at=self._at, era=self._era)
