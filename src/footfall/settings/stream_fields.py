@@ -148,7 +148,9 @@ class Service:
         True, "Prepare creatives that do not fit the content by ffmpeg, where it is installed."
     )
     origin_query: tuple[str, ...] = setting(
-        (), "Parameters of the client that are handed on to the origin."
+        (),
+        "Parameters of the client that are handed on to the origin: tokens and the like. A live "
+        "stream is known by its path, so they must not choose which stream it is.",
     )
     session_hours: float = setting(
         24.0,
