@@ -83,6 +83,17 @@ def test_what_is_known_is_written_again_before_it_is_forgotten():
     assert found == count(later, half_a_day + 10, {})[1] == 1
 
 
+def test_numbers_do_not_go_back_where_the_clock_does():
+    known, _ = count({}, 1000, {1003})
+    before = count(known, 1004, {})[1]
+    found = []
+    for first in range(20):
+        known, one = count(known, first, {8, 12})
+        found.append(one)
+    assert found == sorted(found)
+    assert (found[0], found[-1]) == (before, before + 2)
+
+
 # In sessions
 
 

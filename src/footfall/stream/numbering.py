@@ -23,6 +23,8 @@ from footfall.stream.sessions import Sessions
 
 NEAR_US = 500_000
 """A tag of two renditions stands at the same moment, but for so much."""
+FAR_US = 600_000_000
+"""No rendition, and no cache of an origin, is so far behind another."""
 OLD_US = contexts.KEPT_US // 2
 """The state forgets what is not written again for twice as long."""
 _LAST = ""
@@ -34,7 +36,7 @@ def counted(media: MediaList, known: Clock) -> int:
     if media.discontinuity_sequence or _LAST not in known:
         return media.discontinuity_sequence
     at, before = known[_LAST]
-    if at < media.starts[0] - NEAR_US:
+    if at < media.starts[0] - NEAR_US or _is_far(media, at):
         return before + 1
     return max(0, before - sum(media.starts[i] < at - NEAR_US for i in media.discontinuities))
 
@@ -44,12 +46,18 @@ def advanced(media: MediaList, known: Clock) -> Clock:
     if media.discontinuity_sequence:
         return known
     at, _ = known.get(_LAST, (0, 0))
-    if media.discontinuities and media.starts[media.discontinuities[-1]] > at + NEAR_US:
-        last = media.starts[media.discontinuities[-1]]
+    far = _is_far(media, at)
+    last = media.starts[media.discontinuities[-1]] if media.discontinuities else None
+    if last is not None and (last > at + NEAR_US or far):
         return {_LAST: (last, counted(media, known) + len(media.discontinuities) - 1)}
-    if known and at < media.starts[0] - OLD_US:
+    if known and (at < media.starts[0] - OLD_US or far):
         return {_LAST: (media.starts[0] - 2 * NEAR_US, counted(media, known) - 1)}
     return known
+
+
+def _is_far(media: MediaList, at: Micros) -> bool:
+    """Whether a moment is not of the list's clock: it went back, and numbers must not."""
+    return at > media.starts[-1] + FAR_US
 
 
 class Numbering:
