@@ -555,7 +555,11 @@ def test_the_event_types_that_are_remembered_are_bounded():
     rules = traits.Rules(Tracardi())
     for number in range(3 * traits.MOST_TYPES):
         assert rules.of(f"type-{number}") is None
+        assert rules.of("x" * 257 + str(number)) is None
     assert len(rules._known) <= traits.MOST_TYPES
+    assert max(map(len, rules._known)) <= traits.TYPE_CHARACTERS
+    long = traits.Rules(Tracardi(traits={"y" * 300: ("a",)}))
+    assert long.of("Y" * 300) is not None
     assert rules.of("Sign In") is not None
 
 

@@ -29,6 +29,8 @@ NAME_CHARACTERS = 128
 """Longest name of a consent."""
 MOST_TYPES = 2000
 """Event types whose rules are remembered; strangers can make up any number."""
+TYPE_CHARACTERS = 256
+"""Longest event type that is remembered; strangers can send a megabyte."""
 
 GRANTED, UPDATED = "consent-granted", "consent-update"
 
@@ -72,6 +74,8 @@ class Rules:
         known = self._known
         if event_type in known:
             return known[event_type]
+        if len(event_type) > TYPE_CHARACTERS:
+            return self._rule(kind_of(event_type))
         if len(known) >= MOST_TYPES:
             known.clear()
         rule = known[event_type] = self._rule(kind_of(event_type))
