@@ -16,7 +16,13 @@ from house import House, run
 from lake_rig import make_event, make_reject
 from timelines import START, closing, timeline
 
-from footfall.collect.protocols.tracardi.identity import DAY, Gone, profile_key, read_profile
+from footfall.collect.protocols.tracardi.identity import (
+    DAY,
+    Gone,
+    profile_key,
+    read_profile,
+    session_key,
+)
 from footfall.collect.protocols.tracardi.issued import ProfileIds
 from footfall.errors import AuditNotValid, PeopleNotNamed
 from footfall.journal.clock import system_clock
@@ -97,6 +103,29 @@ def test_an_issued_id_stands_in_no_file_and_proves_nothing_any_more(house):
         assert read_profile((await house.journal.get([key]))[key]) == Gone()
         house.reopen()
         assert key in await house.journal.get([key])
+
+    run(test())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("identity", [None, "group"])
+def test_sources_that_are_not_in_the_settings_forget_as_well(house, identity):
+    """Somebody erases with other settings, or none, or the source was taken out of them."""
+    group = identity or "gone"
+    issued = ProfileIds(house.data.secret(), group, 730 * DAY).issue(str(uuid4()), NOW)
+    keys = [profile_key(group, "short"), session_key(group, "s")]
+
+    async def test():
+        came = {"source": "gone", "session_id": "s"}
+        await house.write(
+            make_event(profile_id=issued, **came, facts=Facts(visit="s", identity=identity)),
+            make_event(profile_id="short", **came),
+            changes=[put(key, b"short") for key in keys],
+        )
+        await house.forget({"profile": issued}, {"profile": "short"})
+        assert await house.journal.get(keys) == {}
+        key = profile_key(group, issued)
+        assert read_profile((await house.journal.get([key]))[key]) == Gone()
 
     run(test())
 

@@ -190,11 +190,13 @@ def _service(  # noqa: PLR0917 - everything that was opened
         lake=lake,
         loader=loader,
         media=media,
-        keys=lambda erasure: keys(service.sources, erasure, service.services),
-        ended=lambda erasure, now: ended(service.sources, erasure, now, data.secret()),
+        keys=lambda erasure, *, seen: keys(service.sources, erasure, service.services, seen=seen),
+        ended=lambda erasure, now, *, seen: ended(
+            service.sources, erasure, now, data.secret(), seen=seen
+        ),
         now=system_clock,
     )
-    service = LocalService(
+    service: LocalService = LocalService(
         data=data,
         journal=journal,
         lake=lake,

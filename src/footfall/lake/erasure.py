@@ -19,7 +19,7 @@ import duckdb
 from footfall.lake.lake import Lake
 from footfall.lake.maintenance import FLUSH, REWRITE, call
 from footfall.lake.persons import IDENTITY, PERSONAL, Before, Id, Kind, Who, condition
-from footfall.lake.tables import CLIENT_IDS, EVENTS, Table
+from footfall.lake.tables import CLIENT_IDS, EVENTS, IDENTITIES, Table
 
 EXPIRE = "ducklake_expire_snapshots('lake', older_than => now())"
 CLEAN_UP = "ducklake_cleanup_old_files('lake', cleanup_all => true)"
@@ -28,6 +28,12 @@ DELETE_ORPHANS = "ducklake_delete_orphaned_files('lake', cleanup_all => true)"
 AT_ONCE = 10_000
 """Rows that are in Python at once."""
 
+GROUPS = f"""
+    SELECT source, coalesce(any_value(identity), source)
+    FROM (SELECT DISTINCT source FROM {EVENTS.name} UNION SELECT source FROM {IDENTITIES.name})
+    LEFT JOIN {IDENTITIES.name} USING (source)
+    GROUP BY source
+"""
 DAYS = "SELECT DISTINCT received_at::DATE FROM {} WHERE {} ORDER BY ALL"
 NEWEST_FILE = "SELECT coalesce(max(data_file_id), -1) FROM catalog.ducklake_data_file"
 WRITTEN = """
@@ -173,6 +179,11 @@ async def expand(lake: Lake, ids: Iterable[Id], before: Before | None = None) ->
             who.close(cursor)
 
     return await lake.read(work)
+
+
+async def groups(lake: Lake) -> Mapping[str, str]:
+    """Every source that somebody was seen by, and the identity group that it belongs to."""
+    return dict(await lake.read(lambda cursor: cursor.execute(GROUPS).fetchall()))
 
 
 def by_kind(ids: Iterable[Id]) -> Mapping[str, tuple[str, ...]]:

@@ -18,7 +18,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -42,10 +42,25 @@ KEYS_AT_ONCE = 10_000
 REMEMBERED: Micros = 86_400 * 1_000_000
 """When the record's own change runs out, should nothing forget it before."""
 
-Keys = Callable[[Erasure], Iterable[str]]
-"""Under which keys of the journal's state the protocols may hold something of these people."""
-Ended = Callable[[Erasure, Micros], Iterable[Change]]
-"""What the protocols change in the state besides, as of a moment."""
+
+class Keys(Protocol):
+    """Under which keys of the journal's state the protocols may hold something of these people.
+
+    `seen`: sources that people were seen by, and their identity groups, as the lake has them:
+    settings may be others by now, or not at hand.
+    """
+
+    def __call__(self, erasure: Erasure, *, seen: Mapping[str, str]) -> Iterable[str]: ...
+
+
+class Ended(Protocol):
+    """What the protocols change in the state besides, as of a moment."""
+
+    def __call__(
+        self, erasure: Erasure, now: Micros, *, seen: Mapping[str, str]
+    ) -> Iterable[Change]: ...
+
+
 Step = Mapping[str, Any]
 """How far it is: ``done``, ``total``, ``what``; the last one has the ``receipt`` too."""
 
@@ -167,6 +182,7 @@ class Eraser:
             sessions=found.get("session", ()),
             source=progress.source,
         )
+        seen = await lake_erasure.groups(self._lake)
         value = msgspec.msgpack.encode(erasure)
         mine = Change(ERASURE_KEY, value, self._now() + REMEMBERED)
         (result,) = await self._journal.transact(
@@ -174,8 +190,8 @@ class Eraser:
                 Outcome(
                     changes=(
                         mine,
-                        *await self._forgotten(erasure),
-                        *self._ended(erasure, self._now()),
+                        *await self._forgotten(erasure, seen),
+                        *self._ended(erasure, self._now(), seen=seen),
                     )
                 )
             ]
@@ -194,9 +210,9 @@ class Eraser:
                 raise JournalFailed("The journal does not give what was just written to it.")
             place = batch.next
 
-    async def _forgotten(self, erasure: Erasure) -> list[Change]:
+    async def _forgotten(self, erasure: Erasure, seen: Mapping[str, str]) -> list[Change]:
         """What the state has under the ids themselves, to be forgotten."""
-        keys = list(self._keys(erasure))
+        keys = list(self._keys(erasure, seen=seen))
         now, found = self._now(), []
         for first in range(0, len(keys), KEYS_AT_ONCE):
             states = await self._journal.get(keys[first : first + KEYS_AT_ONCE])
