@@ -286,7 +286,7 @@ def test_the_segment_between_two_pods_stays_when_the_first_is_gone():
     second = pod("slot:2", EPOCH + 66 * S, (("b", 16 * S),))
     lists = ads(segment_us=4 * S, rendition="text", a=21_500_000, b=16 * S)
     marks, context = {}, Context(0, pods=(first, second), shifts={KEY: Shift()})
-    for at in range(40, 120, 4):
+    for at in range(40, 140, 4):
         content = seen(text, at, 6)
         shift = context.shifts[KEY]
         spliced = made(content, context.pods, lists=lists, marks=marks, shift=shift)
@@ -307,21 +307,21 @@ def test_what_is_gone_becomes_a_shift(origin):
     def folded(at, context):
         return splice.fold(context, seen(origin, at, 4), breaks, lists, marks, key=KEY)
 
-    assert folded(47, context) is context
-    assert not splice.gone(pods[0], breaks, seen(origin, 47, 4))
-    after = folded(48, context)
-    assert splice.gone(pods[0], breaks, seen(origin, 48, 4))
+    assert folded(57, context) is context
+    assert not splice.gone(pods[0], breaks, seen(origin, 57, 4))
+    after = folded(58, context)
+    assert splice.gone(pods[0], breaks, seen(origin, 58, 4))
     # 10 ad segments for 5, two discontinuities; the other rendition has not counted it yet.
     assert numbers(after.shifts) == {KEY: (5, 2, AT + 1), "other": (3, 0, 0)}
     assert [one.id for one in after.pods] == [pods[0].id]
-    with_pod = made(seen(origin, 48, 4), pods, breaks, lists, marks)
+    with_pod = made(seen(origin, 58, 4), pods, breaks, lists, marks)
     assert (
-        made(seen(origin, 48, 4), after.pods, breaks, lists, marks, shift=after.shifts[KEY])
+        made(seen(origin, 58, 4), after.pods, breaks, lists, marks, shift=after.shifts[KEY])
         == with_pod
     )
-    assert folded(50, after) is after
+    assert folded(60, after) is after
     both = splice.fold(
-        after, seen(origin, 50, 4), breaks, lists, {"other": marks[KEY]}, key="other"
+        after, seen(origin, 60, 4), breaks, lists, {"other": marks[KEY]}, key="other"
     )
     assert numbers(both.shifts)["other"] == (8, 2, AT + 1)
     assert both.pods == ()
@@ -342,7 +342,7 @@ def test_a_pod_stays_as_long_as_its_break_is_in_the_list(origin):
     """Or its break would be decided once more."""
     empty = Pod(f"slot:{break_of().id}", AT, decided=True, planned_us=60 * S, at_us=AT, until_us=AT)
     context = Context(0, pods=(empty,), shifts={KEY: Shift()})
-    for at, left in ((90, 1), (100, 0)):
+    for at, left in ((90, 1), (110, 0)):
         content = seen(origin, at, 4)
         found = splice.fold(context, content, [break_of(None, 60 * S)], {}, {}, key=KEY)
         assert len(found.pods) == left

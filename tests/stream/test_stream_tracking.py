@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from footfall.stream import telling, tracking
+from footfall.stream import splice, telling, tracking
 from footfall.stream.contexts import WHOLE
 from footfall.stream.contract import (
     SLATE,
@@ -24,12 +24,14 @@ from footfall.stream.contract import (
     Script,
     Verification,
 )
+from footfall.stream.runs import filler
 from footfall.stream.told import pack
 from footfall.stream.tracking import Tracking, Window
 
 SECOND = 1_000_000
 MS = 1000
 START = 1_767_268_800 * SECOND
+SEGMENT = 2 * SECOND
 VALIDATOR = jsonschema_rs.validator_for(json.loads(tracking.schema()))
 
 
@@ -81,7 +83,8 @@ def one_ad(ad: Ad, *, start=START, length=10 * SECOND, **given):
 
 
 def window(edge_s: float, first_s: float = -60, **more) -> Window:
-    return Window(START + round(first_s * SECOND), START + round(edge_s * SECOND), **more)
+    given = {"segment_us": SEGMENT} | more
+    return Window(START + round(first_s * SECOND), START + round(edge_s * SECOND), **given)
 
 
 # One ad
@@ -365,7 +368,7 @@ def test_what_begins_after_an_early_return_is_never_told():
     (told,) = ask(Tracking(), [pod], window=window(40), breaks=back)["adpods"]
     assert [ad["adid"] for ad in told["ads"]] == ["a"]
     # It is gone from the manifest when its first ad is, not when it was to end.
-    assert ask(Tracking(), [pod], window=window(60, 21), breaks=back)["adpods"] == []
+    assert ask(Tracking(), [pod], window=window(60, 22), breaks=back)["adpods"] == []
 
 
 def test_what_begins_just_before_an_early_return_is_never_told():
@@ -394,17 +397,43 @@ def test_a_pod_stays_ten_seconds_after_its_last_segment_has_left():
         return bool(ask(tracker, [pod], window=window(100, first_s, **more))["adpods"])
 
     assert there(9.9)
-    assert there(18, now_us=50 * SECOND, gone={"p": 41 * SECOND})
-    assert not there(18, now_us=50 * SECOND, gone={"p": 40 * SECOND})
-    # Whoever did not see it leave goes by the stream's clock.
-    assert there(19.9)
-    assert not there(20)
+    assert there(21.9)
+    assert not there(22)
+
+
+@pytest.mark.parametrize("segment_s", [2, 4, 6.4, 8, 10])
+@pytest.mark.parametrize("length_s", [1, 21, 30])
+def test_a_pod_stays_ten_seconds_however_the_window_moves(segment_s, length_s):
+    """It moves in whole segments, and the break need not end with one."""
+    segment = round(segment_s * SECOND)
+    breaks, tracker = [Break("1:x", START, length_s * SECOND)], Tracking()
+
+    def there(first_us):
+        shown = Window(first_us, START + 99 * SECOND, segment)
+        return bool(ask(tracker, (), window=shown, breaks=breaks)["adpods"])
+
+    left = START + -(-length_s * SECOND // segment) * segment
+    told = [at for at in range(left, START + 99 * SECOND, segment) if there(at)]
+    assert told[-1] + segment - left >= 10 * SECOND
+    assert told[-1] - left < 10 * SECOND + segment
+
+
+@pytest.mark.parametrize("target_s", [2, 6, 10])
+def test_no_process_forgets_what_another_still_tells(target_s):
+    """Its list may be three target durations older."""
+    pod, segment = make("p", START, [("a", 10 * SECOND)]), target_s * SECOND
+    for first_s in range(60):
+        told = ask(Tracking(), [pod], window=window(100, first_s, segment_us=segment + 500_000))
+        newer = filler(segment, target_s, "s.ts")
+        newest = START + first_s * SECOND + 3 * segment
+        newer = msgspec.structs.replace(newer, starts=[newest, newest + segment])
+        assert not (told["adpods"] and splice.gone(pod, (), newer))
 
 
 def test_the_last_segment_is_also_that_of_content_in_a_break_without_ads():
     empty = Pod("p", START, 0, True, 30 * SECOND, START, START)
     assert ask(Tracking(), [empty], window=window(90, 29))["adpods"]
-    assert not ask(Tracking(), [empty], window=window(90, 40))["adpods"]
+    assert not ask(Tracking(), [empty], window=window(90, 42))["adpods"]
 
 
 lengths = st.integers(MS, 40 * SECOND)
@@ -437,7 +466,9 @@ def test_what_was_told_never_changes(spec, steps, part, server):
     for step in steps:
         edge += step
         first = max(first, edge - 60 * SECOND)
-        found = ask(tracker, pods, window=Window(first, edge), told_by_server=server)["adpods"]
+        found = ask(tracker, pods, window=Window(first, edge, SEGMENT), told_by_server=server)[
+            "adpods"
+        ]
         starts = [pod["starttime_ms"] for pod in found]
         assert starts == sorted(starts)
         end = 0

@@ -13,8 +13,10 @@ from footfall.stream.laid import advanced, by_pod, end_of, lay
 from footfall.stream.runs import SLACK_US
 
 STAY_US: Micros = 10_000_000
-"""A pod counts as gone so long after its last segment left the list: processes and renditions see
-windows of several ages."""
+STAY_TARGETS = 5
+"""A pod counts as gone so long, and so many target durations, after its end has left the list:
+later than `tracking` tells of it, whose window moves in whole segments, in any process, whose list
+may be three target durations old (`origin.STALE_TARGETS`)."""
 KEPT_US: Micros = 600_000_000
 """A context holds gone pods until every rendition has counted them in, but no longer than this:
 one that was not asked for since is brought up to the others."""
@@ -42,7 +44,12 @@ def gone(pod: Pod, breaks: Sequence[Break], content: MediaList) -> bool:
     known = by_pod(breaks)
     if not pod.ads and _may_go_on(pod, known):
         return False
-    return _over(pod, known) + STAY_US <= content.starts[0]
+    return _is_gone(pod, known, content)
+
+
+def _is_gone(pod: Pod, breaks: Mapping[str, Break], content: MediaList) -> bool:
+    stay = STAY_US + STAY_TARGETS * content.target_s * 1_000_000
+    return _over(pod, breaks) + stay <= content.starts[0]
 
 
 def _may_go_on(pod: Pod, breaks: Mapping[str, Break]) -> bool:
@@ -88,7 +95,7 @@ def fold(
     """
     known = by_pod(breaks)
     window = content.starts[0]
-    ready = [pod for pod in context.pods if _over(pod, known) + STAY_US <= window]
+    ready = [pod for pod in context.pods if _is_gone(pod, known, content)]
     if not ready:
         return context
     counted = context.shifts.get(key) or unseen(context.shifts)

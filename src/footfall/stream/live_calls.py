@@ -237,7 +237,8 @@ class LiveCalls(Calls):
         preroll = next((pod for pod in pods if pod.id == PREROLL and pod.ads), None)
         if preroll is not None:
             first = max(first, preroll.at_us)
-        window = Window(first, view.stream.edge_us, self._clock())
+        longest = view.reference.target_s * 1_000_000 + 500_000  # durations are rounded to it
+        window = Window(first, view.stream.edge_us, longest)
         return self._tracking.answer(
             pods,
             target_s=service.target_duration_seconds or view.reference.target_s,

@@ -9,7 +9,7 @@ Valid against `session-tracking.schema.json`, which is served at /stream/schema/
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib import resources
 from typing import NamedTuple
 
@@ -22,7 +22,7 @@ from footfall.stream.events import milliseconds
 from footfall.stream.runs import SLACK_US
 
 STAY_US: Micros = 10_000_000
-"""How long a pod stays after its last segment has left the manifest."""
+"""How long a pod stays at least after its last segment has left the manifest."""
 REFRESH_MS = (2000, 5000)
 KEPT_BYTES = 32 << 20
 """Of pods as JSON, in one process."""
@@ -35,14 +35,11 @@ class Window(msgspec.Struct, frozen=True):
     """What of a live stream or channel is listed at the moment of an answer."""
 
     first_us: Micros
-    """Start of the first segment that the session's manifest holds."""
+    """Start of the first segment."""
     edge_us: Micros
     """End of the last one, of the rendition that is furthest. It must not go back."""
-    now_us: Micros = 0
-    """Server's clock."""
-    gone: Mapping[str, Micros] = {}
-    """Server's clock when the last segment of a pod left the manifest, by the pod's id. Of a pod
-    that is not in it, the stream's own clock tells how long ago that was."""
+    segment_us: int
+    """No segment lasts longer: the first one moves by so much at once."""
 
 
 class _Shown(NamedTuple):
@@ -115,12 +112,12 @@ class Tracking:
                 if early:
                     # What would begin at an early return, or just before it, is never played.
                     edge = min(edge, returns + SLACK_US)
-            if pod.start_us < window.edge_us and _stays(pod.id, end, window):
+            if pod.start_us < window.edge_us and _stays(end, window):
                 count = _announced(pod, edge, how.least_us)
                 shown.append((pod.start_us, self._pod(pod, how.told_by_server, count)))
         for name, one in ends.items():
             end = one.end_us if one.end_us is not None else one.start_us + (one.duration_us or 0)
-            if one.start_us < window.edge_us and _stays(name, end, window):
+            if one.start_us < window.edge_us and _stays(end, window):
                 shown.append((one.start_us, _waiting(name, one.start_us)))
         return shown
 
@@ -200,14 +197,13 @@ def _end(pod: Pod) -> Micros:
     return max(pod.until_us, planned, last.start_us + last.duration_us if last else 0)
 
 
-def _stays(name: str, end_us: Micros, window: Window) -> bool:
-    """Some of it is in the manifest, or has been a few seconds ago."""
-    if end_us > window.first_us:
-        return True
-    since = window.gone.get(name)
-    if since is None:
-        return window.first_us - end_us < STAY_US
-    return window.now_us - since < STAY_US
+def _stays(end_us: Micros, window: Window) -> bool:
+    """Some of it is in the manifest, or has been a few seconds ago.
+
+    By the stream's own clock, which is the same for every process. It was gone as the first
+    segment after its end became the window's first: that may begin a whole segment later.
+    """
+    return window.first_us - end_us < window.segment_us + STAY_US
 
 
 def schema() -> bytes:
