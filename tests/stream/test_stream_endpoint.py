@@ -242,6 +242,28 @@ def test_metadata_first_of_a_live_stream():
     run(test)
 
 
+def test_a_break_that_was_over_before_the_pre_roll_is_not_told():
+    """No list of the session ever held any of it; one that the session joined within is told."""
+    rig, origin = live(preroll_ad_server="https://pre/")
+    rig.world.offers = [offer(ad("pre", 2)), offer(ad("one", 4))]
+    origin.cue_out(8, 4)
+    origin.cue_out(11, 4)
+    origin.publish()
+
+    async def test():
+        await rig.get(f"/stream/s/video.m3u8?{IDS}")
+        for _ in range(14):
+            told = (await rig.get(f"/stream/s/video.m3u8?{IDS}&bk-ml=1.0")).json()["adpods"]
+            assert [one["starttime_ms"] for one in told] == [
+                origin.at(11) // 1000,
+                origin.at(12) // 1000,
+            ]
+            origin.go_on(1)
+            await rig.get(f"/stream/s/video.m3u8?{IDS}")
+
+    run(test)
+
+
 def test_sound_that_is_behind_the_picture_is_waited_for_where_a_session_begins_with_a_preroll():
     """Else its list would be shorter than three target durations."""
     rig, origin = live(preroll_ad_server="https://pre/")

@@ -57,19 +57,19 @@ class LiveCalls(Calls):
             return session, b""
         served = session is not None and session.context.manifest_at > 0
         if call.workflow == "1.0" and not served:
-            return await self._begin(call, client), self._told(call.service, (), None)
+            return await self._begin(call, client), self._told(call.service)
         try:
             view: View | None = await self._titles.live(call)
         except (FetchError, PlaylistError):
             view = self._titles.stream(call).latest
         if view is None:
             session = await self._begin(call, client)
-            return session, self._told(call.service, (), None)
+            return session, self._told(call.service)
         session = await self._open(call, view, client)
         if not served:
             await self._wait(session, view)
         self._decider.lose(session, client)
-        return session, self._told(call.service, session.context.pods, view)
+        return session, self._told(call.service, session.context, view)
 
     # The session
 
@@ -227,20 +227,22 @@ class LiveCalls(Calls):
         view.stream.edge_us = max(view.stream.edge_us, spliced.edge_us)
         return Body(spliced.text.encode(), _folding(service, view, pods, shift, ads))
 
-    def _told(self, service: Service, pods: tuple[Pod, ...], view: View | None) -> bytes:
+    def _told(
+        self, service: Service, context: Context | None = None, view: View | None = None
+    ) -> bytes:
         told_by_server = service.tracking == "server"
-        if view is None:
+        if context is None or view is None:
             return self._tracking.answer(
                 (), target_s=UNKNOWN_TARGET_S, told_by_server=told_by_server
             )
-        first = view.reference.starts[0]
-        preroll = next((pod for pod in pods if pod.id == PREROLL and pod.ads), None)
-        if preroll is not None:
-            first = max(first, preroll.at_us)
-        longest = view.reference.target_s * 1_000_000 + 500_000  # durations are rounded to it
-        window = Window(first, view.stream.edge_us, longest)
+        window = Window(
+            view.reference.starts[0],
+            view.stream.edge_us,
+            view.reference.target_s * 1_000_000 + 500_000,  # durations are rounded to it
+            context.joined_us if _has_preroll(context) else 0,
+        )
         return self._tracking.answer(
-            pods,
+            context.pods,
             target_s=service.target_duration_seconds or view.reference.target_s,
             told_by_server=told_by_server,
             window=window,

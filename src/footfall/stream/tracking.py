@@ -40,6 +40,8 @@ class Window(msgspec.Struct, frozen=True):
     """End of the last one, of the rendition that is furthest. It must not go back."""
     segment_us: int
     """No segment lasts longer: the first one moves by so much at once."""
+    begins_us: Micros = 0
+    """Nothing before it is ever listed to the session, which began there with a pre-roll."""
 
 
 class _Shown(NamedTuple):
@@ -198,11 +200,13 @@ def _end(pod: Pod) -> Micros:
 
 
 def _stays(end_us: Micros, window: Window) -> bool:
-    """Some of it is in the manifest, or has been a few seconds ago.
+    """Some of what ends then is in the manifest, or has been a few seconds ago.
 
     By the stream's own clock, which is the same for every process. It was gone as the first
     segment after its end became the window's first: that may begin a whole segment later.
     """
+    if end_us <= window.begins_us:
+        return False
     return window.first_us - end_us < window.segment_us + STAY_US
 
 
