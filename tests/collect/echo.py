@@ -1,7 +1,7 @@
 """A protocol for tests of what surrounds protocols: it tells what reached it, and stores it.
 
-What the body says decides: `refuse`, `raise`, `later` (an answer decided under the lock), or
-anything else, which is taken.
+What the body says decides: `refuse`, `raise`, `later` (an answer decided under the lock), `own…`
+(one with a header of its own), or anything else, which is taken.
 """
 
 from __future__ import annotations
@@ -37,6 +37,9 @@ def decode(request, sources):
     draft = Draft(type="echo", properties={"body": request.body[:100].decode("latin-1")})
     if request.body == b"later":
         return Intent(source=source, drafts=(draft,), payload=reply, decide=decide)
+    if request.body.startswith(b"own"):
+        own = (("X-Own", request.body.decode("latin-1")),)
+        reply = msgspec.structs.replace(reply, own=own)
     if request.body == b"nothing":
         return Intent(source=source, reply=reply)
     if request.body == b"empty":

@@ -43,6 +43,34 @@ def test_the_same_head_is_read_once_and_answered_each_time(served):
     assert served.stored() == [str(number) for number in range(100, 120)]
 
 
+def test_answers_of_every_kind_to_the_same_head(served):
+    """Each is its own, whatever was answered to that head before."""
+    said = [
+        b"12345",
+        b"own-1",
+        b"empty",
+        b"own-2",
+        b"later",
+        b"later",
+        b"empty",
+        b"own-3",
+        b"6789a",
+    ]
+    for client in (served.connect(), served.connect()):
+        with client:
+            for body in said:
+                client.send(post(body))
+                answer = client.answer()
+                assert answer.status == (204 if body == b"empty" else 200)
+                own = body.decode() if body.startswith(b"own") else None
+                assert answer.headers.get("x-own") == own
+                assert answer.headers["vary"] == "Origin"
+                if answer.status == 200:
+                    assert json.loads(answer.body)["body"] == body.decode()
+                    assert int(answer.headers["content-length"]) == len(answer.body)
+    assert len(known(served)) == 1
+
+
 def test_known_and_new_heads_mixed_in_one_write(served):
     learn(served, post(b"1"))
     with served.connect() as client:

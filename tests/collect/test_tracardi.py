@@ -51,7 +51,8 @@ def test_every_refusal_is_worded(reason):
 def test_every_answer_says_how_long_it_took_and_may_be_read_by_pages():
     with Edge() as edge:
         for body in (payload("x"), payload("x", source="nope"), {}, b"{"):
-            headers = dict(edge.reply(body, origin="https://a.example").headers)
+            reply = edge.reply(body, origin="https://a.example")
+            headers = {**dict(reply.headers), **dict(reply.own)}
             assert float(headers["X-Process-Time"]) >= 0
             assert headers["Access-Control-Allow-Origin"] == "https://a.example"
             assert headers["Access-Control-Allow-Credentials"] == "true"

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import msgspec
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -34,7 +34,17 @@ LAST_CALL_SECONDS = 0.05
 """At a clean stop: how long an idle connection stays open for what was sent before the stop."""
 
 _SENT = object()
-"""In `Request.memo`: the last answer to this head, of which second, as bytes."""
+"""In `Request.memo`: what was `_Sent` to this head."""
+
+
+class _Sent(NamedTuple):
+    """An answer as bytes."""
+
+    reply: Reply
+    defaults: object
+    """The headers of all answers, which are others every second."""
+    whole: bytes
+    head: bytes
 
 
 class _NoEvent:
@@ -259,14 +269,7 @@ class Connection(HttpToolsProtocol):
             UNSENT.inc()
             return
         if turn.keep_alive and not self._closing:
-            # The same answer to the same head is the same bytes until the date changes.
-            memo = turn.head.memo
-            sent = memo.get(_SENT)
-            defaults = self.server_state.default_headers
-            if sent is None or sent[0] is not reply or sent[1] is not defaults:
-                encoded = framing.encode(reply, turn.head.method, True, self._date())
-                sent = memo[_SENT] = (reply, defaults, encoded)
-            self.transport.write(sent[2])
+            self.transport.write(self._encoded(reply, turn.head))
             return
         stopping = self._closing and self._farewell is None and not self._owes()
         last = stopping or not turn.keep_alive
@@ -276,6 +279,25 @@ class Connection(HttpToolsProtocol):
             self._part()  # it may be sending: let it read this first
         elif last:
             self.transport.close()
+
+    def _encoded(self, reply: Reply, head: Head) -> bytes:
+        """An answer after which the connection goes on.
+
+        The same answer to the same head is the same bytes until the date changes, and of most
+        others their heads are.
+        """
+        sent: _Sent | None = head.memo.get(_SENT)
+        defaults = self.server_state.default_headers
+        if sent is not None and sent.defaults is defaults:
+            before = sent.reply
+            if before is reply:
+                return sent.whole
+            if before.headers is reply.headers and before.status == reply.status:
+                return sent.head + framing.encode_rest(reply, head.method, True)
+        first = framing.encode_head(reply, self._date())
+        whole = first + framing.encode_rest(reply, head.method, True)
+        head.memo[_SENT] = _Sent(reply, defaults, whole, first)
+        return whole
 
     def _go_on(self) -> None:
         """After an answer: read on, or part where that was decided and nothing is owed."""

@@ -77,6 +77,10 @@ class Reply(msgspec.Struct, frozen=True, gc=False):
     status: int
     body: bytes = b""
     headers: HeaderPairs = ()
+    """Where it is the same object as that of another answer to the same head, they are put into
+    bytes once."""
+    own: HeaderPairs = ()
+    """Of this one answer."""
 
 
 class Reason(enum.StrEnum):

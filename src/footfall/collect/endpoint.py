@@ -13,6 +13,7 @@ import re
 import time
 import zlib
 from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
 
 import msgspec
 import structlog
@@ -33,7 +34,7 @@ from footfall.collect.contract import (
 from footfall.collect.intake import Intake
 from footfall.collect.sources import Sources
 from footfall.collect.verdicts import fault
-from footfall.metrics import REFUSED, REJECTS_KEPT, REQUESTS, Tally
+from footfall.metrics import REFUSED, REJECTS_KEPT, REQUESTS, Cell, Tally
 from footfall.model import Micros, Reject
 from footfall.settings import Limits, Source
 
@@ -61,13 +62,20 @@ class Exchange(msgspec.Struct, eq=False):
     respond: Respond
 
     def settle(self, settled: Reply | Refusal) -> None:
-        """Answer it."""
+        """Answer it. Answers to one head are mostly of one kind, which was put together before."""
         known = self.request.memo.get(_FINISHED)
-        if known is not None and known[0] is settled and known[1] is self.source:
-            known[3].number += 1  # the same answer to the same head, put together before
-            self.respond(known[2])
-        else:
-            self.endpoint.answer(self.match, self.request, settled, self.source, self.respond)
+        if known is not None and known.source is self.source and type(settled) is Reply:
+            before, finished = known.reply, known.finished
+            own = _own(self.match.protocol, self.request, settled)
+            if settled is before and not own:
+                known.cell.number += 1
+                self.respond(finished)
+                return
+            if settled.headers is before.headers and settled.status == before.status:
+                known.cell.number += 1
+                self.respond(Reply(settled.status, settled.body, finished.headers, own))
+                return
+        self.endpoint.answer(self.match, self.request, settled, self.source, self.respond)
 
 
 class Endpoint:
@@ -219,7 +227,7 @@ class Endpoint:
         cell = self._tally.cell(REQUESTS, match.protocol.name, str(reply.status))
         cell.number += 1
         if source is not None:
-            request.memo[_FINISHED] = (reply, source, finished, cell)
+            request.memo[_FINISHED] = Finished(reply, source, finished, cell)
         respond(finished)
 
     def _finished(
@@ -229,10 +237,10 @@ class Endpoint:
         extra = protocol.headers
         if protocol.cors is not None:
             extra += self._cors(match, protocol.cors, request, source)
-        if protocol.process_time is not None:
-            took = max(time.time_ns() // 1000 - request.received_at, 0)
-            extra += ((protocol.process_time, f"{took / 1e6:.6f}"),)
-        return Reply(reply.status, reply.body, reply.headers + extra) if extra else reply
+        own = _own(protocol, request, reply)
+        if not (extra or own):
+            return reply
+        return Reply(reply.status, reply.body, reply.headers + extra, own)
 
     def _cors(
         self, match: Match, cors: Cors, request: Request, source: Source | None
@@ -265,7 +273,27 @@ class Endpoint:
 
 
 _FINISHED = object()
-"""In `Request.memo`: the last answer to this head, for which source, finished, and its counter."""
+"""In `Request.memo`: what was `Finished` for this head last."""
+
+
+class Finished(NamedTuple):
+    """An answer, and what was made of it for its source and the head of its request."""
+
+    reply: Reply
+    source: Source
+    finished: Reply
+    cell: Cell
+    """Counts such answers."""
+
+
+def _own(protocol: Protocol, request: Request, reply: Reply) -> HeaderPairs:
+    """Headers that no two answers share."""
+    if protocol.process_time is None:
+        return reply.own
+    took = max(time.time_ns() // 1000 - request.received_at, 0)
+    return (*reply.own, (protocol.process_time, f"{took / 1e6:.6f}"))
+
+
 VARY: HeaderPairs = (("Vary", "Origin"),)
 
 

@@ -23,18 +23,28 @@ FAULT = Reply(500, b"An unexpected fault; the server's log says more.\n", PLAIN)
 
 def encode(reply: Reply, method: str, keep_alive: bool, date: bytes) -> bytes:
     """An answer, whole."""
-    status = reply.status
-    line = STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
-    parts = [line, b"date: ", date, b"\r\n"]
-    for name, value in reply.headers:
-        parts.append(f"{name}: {value}\r\n".encode("latin-1", "replace"))
-    with_body = status not in WITHOUT_BODY
-    if with_body:
-        parts.append(b"content-length: %d\r\n" % len(reply.body))
-    parts.append(b"\r\n" if keep_alive else b"connection: close\r\n\r\n")
-    if with_body and method != "HEAD":
-        parts.append(reply.body)
-    return b"".join(parts)
+    return encode_head(reply, date) + encode_rest(reply, method, keep_alive)
+
+
+def encode_head(reply: Reply, date: bytes) -> bytes:
+    """An answer's status and headers, but for those of this one answer."""
+    line = STATUS_LINES.get(reply.status) or b"HTTP/1.1 %d \r\n" % reply.status
+    return b"%bdate: %b\r\n%b" % (line, date, _lines(reply.headers))
+
+
+def encode_rest(reply: Reply, method: str, keep_alive: bool) -> bytes:
+    """What follows the head."""
+    own = _lines(reply.own) if reply.own else b""
+    end = b"\r\n" if keep_alive else b"connection: close\r\n\r\n"
+    if reply.status in WITHOUT_BODY:
+        return own + end
+    body = b"" if method == "HEAD" else reply.body
+    return b"%bcontent-length: %d\r\n%b%b" % (own, len(reply.body), end, body)
+
+
+def _lines(headers: HeaderPairs) -> bytes:
+    text = "".join([f"{name}: {value}\r\n" for name, value in headers])
+    return text.encode("latin-1", "replace")
 
 
 def plain(status: int, message: str, date: bytes) -> bytes:

@@ -19,6 +19,7 @@ from footfall.model import Micros
 from footfall.settings import Limits
 
 JSON_TYPE = ("Content-Type", "application/json")
+JSON_HEADERS: HeaderPairs = (JSON_TYPE,)
 RETRY_AFTER = ("Retry-After", "1")
 """On every 503: what waits for the journal waits for seconds, not minutes."""
 
@@ -58,7 +59,9 @@ class NotReadable(ValueError):  # noqa: N818 - as StopIteration, it says what is
 
 def reply_json(status: int, value: Any, headers: HeaderPairs = ()) -> Reply:
     """An answer with a JSON body."""
-    return Reply(status, msgspec.json.encode(value), (JSON_TYPE, *headers))
+    return Reply(
+        status, msgspec.json.encode(value), (*JSON_HEADERS, *headers) if headers else JSON_HEADERS
+    )
 
 
 def refusal_json(

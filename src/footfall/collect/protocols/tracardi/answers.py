@@ -14,7 +14,6 @@ from footfall.collect.protocols.tracardi.identity import Profile
 
 UNKNOWN_SOURCE = "Unauthorized Access: unknown or disabled source."
 
-_HEADERS = (wire.JSON_TYPE,)
 _encode = msgspec.json.Encoder().encode
 
 
@@ -40,7 +39,7 @@ def taken(
 ) -> Reply:
     """200"""
     body = Body(task, (), {}, events, profile, {"id": session_id}, (), warnings)
-    return Reply(200, _encode(body), _HEADERS)
+    return Reply(200, _encode(body), wire.JSON_HEADERS)
 
 
 def whole(profile: Profile) -> dict[str, Any]:
