@@ -30,8 +30,8 @@ _records = msgspec.msgpack.Decoder(Record)
 
 _NOTHING: States = MappingProxyType({})
 
-Load = Callable[[Sequence[str]], Mapping[str, bytes]]
-"""The live values of keys, as they stood before the group."""
+Load = Callable[[Sequence[str]], dict[str, bytes]]
+"""The live values of keys, as they stood before the group, in a dict that is the caller's."""
 
 MOST_ROUNDS = 16
 """How often one unit may ask for more keys: chains of names are short, circles a fault."""
@@ -127,7 +127,7 @@ class _States:
     def __init__(self, load: Load, now: Micros, keys: Sequence[str]) -> None:
         self._load = load
         self._now = now
-        self._live = dict(load(keys)) if keys else {}
+        self._live = load(keys) if keys else {}
         self._loaded = set(keys)
 
     def load(self, keys: Sequence[str]) -> None:

@@ -16,6 +16,8 @@ MOST = 100_000
 
 Stored = tuple[bytes, Micros]
 """A value and its expiry."""
+_UNKNOWN: Stored = (b"", 0)
+"""In the place of what is not known."""
 
 
 class Known:
@@ -37,23 +39,33 @@ class Known:
             self._changes_end = changes_end
         elif len(self._newer) >= MOST // 2:
             self._newer, self._older = {}, self._newer
-        found, older = self._newer, self._older
-        missing = [key for key in keys if key not in found]
-        if missing and older:
-            for key in missing:
-                if key in older:
-                    found[key] = older[key]
-            missing = [key for key in missing if key not in found]
+        live: dict[str, bytes] = {}
+        missing = self._look(keys, now, live)
         if missing:
             stored = self._read(missing)
             for key in missing:
-                found[key] = stored.get(key)
-        live: dict[str, bytes] = {}
+                one = self._newer[key] = stored.get(key)
+                if one is not None and one[1] > now:
+                    live[key] = one[0]
+        return live
+
+    def _look(self, keys: Iterable[str], now: Micros, live: dict[str, bytes]) -> list[str]:
+        """Put what is known into `live`; the other keys. Once through: most are far away in memory,
+        and come near with the first look.
+        """
+        newer, older = self._newer, self._older
+        missing = []
         for key in keys:
-            one = found[key]
+            one = newer.get(key, _UNKNOWN)
+            if one is _UNKNOWN:
+                one = older.get(key, _UNKNOWN)
+                if one is _UNKNOWN:
+                    missing.append(key)
+                    continue
+                newer[key] = one
             if one is not None and one[1] > now:
                 live[key] = one[0]
-        return live
+        return missing
 
     def change(self, changes: Sequence[Change], before: int, changes_end: int) -> None:
         """Our own changes were stored: what was known `before` them holds with them."""
