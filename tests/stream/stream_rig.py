@@ -157,7 +157,8 @@ class Ads:
         return found if isinstance(found, tuple) else (AdBreak("start", offer=found),)
 
     async def ask_break(self, template, *, service, values):
-        return await self._answer(template, values)
+        found = await self._answer(template, values)
+        return found if isinstance(found, AdBreak) else AdBreak("start", offer=found)
 
     async def _answer(self, template, values):
         world = self._world

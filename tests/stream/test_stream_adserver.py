@@ -461,7 +461,7 @@ class TestVmap:
             [(error("b"), error("twice")), (error("c"),)],
         ]
         live, _ = asking({ROOT: f"<VMAP>{one('away')}</VMAP>"}, live=True)
-        assert [f.urls for f in live.failures] == [(error("away"),)]
+        assert [f.urls for f in live.offer.failures] == [(error("away"),)]
 
     def test_redirects_are_followed_only_where_the_break_allows_it(self):
         middle = "https://ads.example/middle"
@@ -503,8 +503,8 @@ class TestVmap:
     @pytest.mark.parametrize("live", [False, True])
     def test_one_without_breaks(self, live):
         found, _ = asking("<VMAP version='1.0'/>", live=live)
-        offer = found if live else found[0].offer
-        assert [one.code for one in offer.failures] == [303]
+        one = found if live else found[0]
+        assert [one.code for one in one.offer.failures] == [303]
 
     def test_a_wrapper_back_to_the_vmap_is_a_loop(self):
         text = f"<VMAP><AdBreak timeOffset='start'><AdSource><VASTAdData>{vast(wrapper('w', tag=ROOT))}</VASTAdData></AdSource></AdBreak></VMAP>"
@@ -515,26 +515,28 @@ class TestVmap:
 
 class TestLive:
     def test_a_vast(self):
-        offer, _ = asking(vast(inline("b", 2), inline("a", 1), inline("x")), live=True)
+        found, _ = asking(vast(inline("b", 2), inline("a", 1), inline("x")), live=True)
+        offer = found.offer
         assert ids(offer.ads) == [("a", 1), ("b", 2)]
         assert (ids(offer.spare), offer.calls) == ([("x", 0)], 1)
 
     @pytest.mark.parametrize("answer", [404, (60, b""), b"x"])
     def test_a_failure(self, answer):
-        offer, _ = asking(answer, live=True)
-        assert offer.ads == ()
-        assert len(offer.failures) == 1
+        found, _ = asking(answer, live=True)
+        assert found.offer.ads == ()
+        assert len(found.offer.failures) == 1
 
     def test_of_a_vmap_its_break_at_the_start(self):
         end = b'<vmap:AdBreak timeOffset="end" breakType="linear"/>'
         text = BREAKS.replace(b'version="1.0">', b'version="1.0">' + end, 1)
-        offer, servers = asking(text, live=True)
-        assert ids(offer.ads) == [("one", 0)]
+        found, servers = asking(text, live=True)
+        assert ids(found.offer.ads) == [("one", 0)]
+        assert found.beacons[0] == Beacon("breakStart", "https://ads.example/begin")
         assert len(servers.asked) == 1, "the other breaks are not asked for"
 
     def test_of_a_vmap_without_one_its_first_break(self):
         answers = {**MIDDLE, ROOT: BREAKS.replace(b'"start"', b'"00:00:10"')}
-        assert ids(asking(answers, live=True)[0].ads) == [("one", 0)]
+        assert ids(asking(answers, live=True)[0].offer.ads) == [("one", 0)]
 
 
 class TestRequests:
@@ -569,8 +571,8 @@ def test_decisions_at_the_same_time_do_not_touch_each_other():
         entries = [server.ask_break(ROOT, service=SERVICE, values=NOBODY) for _ in range(20)]
         return await asyncio.gather(*entries), loop.time()
 
-    offers, ended = running(ask())
-    assert [ids(offer.ads) for offer in offers] == [[("ad", 0)]] * 20
+    found, ended = running(ask())
+    assert [ids(one.offer.ads) for one in found] == [[("ad", 0)]] * 20
     assert ended == pytest.approx(1002)
 
 

@@ -23,12 +23,13 @@ from stream_rig import (
 
 from footfall.stream import contexts
 from footfall.stream.contexts import Life, Wish
-from footfall.stream.contract import AdBreak, Failure, Pod
+from footfall.stream.contract import AdBreak, Beacon, Failure, Pod
 
 HALF = "?bpkio_sessionid=abc&bpkio_multivariant=master.m3u8"
 LIST = f"/stream/s/video.m3u8{HALF}"
 AUDIO = f"/stream/s/sound.m3u8{HALF}"
 JSON = "/stream/s/master.m3u8?bpkio_sessionid=abc&bk-ml="
+BREAK = ("breakStart", "breakEnd")
 
 
 def run(test):
@@ -254,6 +255,25 @@ def test_a_break_under_a_preroll_has_what_is_left_of_it():
         shown = segments(await text(rig))
         assert shown == ["pre", "pre", "one", "one", "v16", "v17", "v18", "v19"]
         assert world.asked[1][1].duration_us == 6 * S
+
+    run(test)
+
+
+def test_a_live_break_that_is_answered_by_a_vmap_tells_when_it_begins_and_ends():
+    around = tuple(Beacon(kind, f"https://ads.example.com/{kind}") for kind in BREAK)
+    world, live = live_world(AdBreak("start", "b", offer(ad("one", 4)), around))
+    live.cue_out(12, 4)
+    live.publish()
+    rig = Rig(world, service())
+
+    async def test():
+        await text(rig)
+        (told,) = (await rig.get(f"{JSON}1.0")).json()["adpods"]
+        at = live.at(12) // 1000
+        assert told["adbreaktrackingevents"] == [
+            {"type": kind, "callbackurl": f"https://ads.example.com/{kind}", "time_ms": time}
+            for kind, time in zip(BREAK, (at, at + 4000), strict=True)
+        ]
 
     run(test)
 

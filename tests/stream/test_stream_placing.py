@@ -117,6 +117,12 @@ def test_a_break_of_unknown_length_takes_what_is_offered():
     assert slated.until_us == slated.ads[-1].start_us + placing.LONGEST_SLATE_US
 
 
+def test_a_breaks_beacons_are_owed_where_an_ad_is_played():
+    around, slate = (Beacon("breakStart", "u"),), Slate("https://c/s", S)
+    assert placing.live(room(), Offered((ad("a", 10),)), slate, around).details.beacons == around
+    assert placing.live(room(), Offered(), slate, around).details.beacons == ()
+
+
 def test_a_preroll_is_limited_and_has_no_slate():
     found = placing.live(
         room(None, limit_us=30 * S), Offered((ad("a", 20), ad("b", 20))), Slate("https://c/s", S)

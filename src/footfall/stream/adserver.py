@@ -90,33 +90,24 @@ class AdServer:
         failed, or had none, it is one at the start, without ads and with the reason.
         """
         decision = self._decision(service, values)
-        root = await decision.root(template)
-        if isinstance(root, Failure):
-            return (AdBreak("start", offer=decision.offer(_Found(failures=(root,)))),)
-        if not vmap.is_vmap(root):
-            return (AdBreak("start", offer=await decision.pod(root)),)
-        breaks = vmap.read(root).breaks
-        if not breaks:
-            return (AdBreak("start", offer=decision.offer(_Found(failures=(_NO_BREAK,)))),)
-        return tuple(await asyncio.gather(*(decision.ad_break(one) for one in breaks)))
+        found = await decision.breaks(template)
+        if isinstance(found, AdBreak):
+            return (found,)
+        return tuple(
+            await asyncio.gather(*(decision.ad_break(one, _position(one.offset)) for one in found))
+        )
 
-    async def ask_break(self, template: str, *, service: Service, values: Values) -> Offer:
-        """The ads of one break whose place is known: a live one, or a live pre-roll.
+    async def ask_break(self, template: str, *, service: Service, values: Values) -> AdBreak:
+        """One break whose place is known: a live one, or a live pre-roll.
 
-        Of a VMAP, those of its first break at the start, or else of its first one.
+        Of a VMAP, its first break at the start, or else its first one.
         """
         decision = self._decision(service, values)
-        root = await decision.root(template)
-        if isinstance(root, Failure):
-            return decision.offer(_Found(failures=(root,)))
-        if not vmap.is_vmap(root):
-            return await decision.pod(root)
-        breaks = vmap.read(root).breaks
-        if not breaks:
-            return decision.offer(_Found(failures=(_NO_BREAK,)))
-        at_start = (each for each in breaks if _position(each.offset) == macros.PREROLL)
-        one = next(at_start, breaks[0])
-        return _reported(await decision.source(one.source), one)
+        found = await decision.breaks(template)
+        if isinstance(found, AdBreak):
+            return found
+        at_start = (one for one in found if _position(one.offset) == macros.PREROLL)
+        return await decision.ad_break(next(at_start, found[0]), values.position)
 
     def _decision(self, service: Service, values: Values) -> _Decision:
         return _Decision(
@@ -180,10 +171,19 @@ class _Decision:
         self._calls = 0
         self._asked = ""
 
-    async def root(self, template: str) -> xml.Element | Failure:
-        """The ad server's own answer."""
+    async def breaks(self, template: str) -> AdBreak | tuple[vmap.Break, ...]:
+        """Those of the ad server's own answer; of one that names none, the one that stands for it,
+        finished.
+        """
         self._asked = macros.request(template, self._values, self._now())
-        return await self._get(self._asked, _Chain())
+        root = await self._get(self._asked, _Chain())
+        if isinstance(root, Failure):
+            return AdBreak("start", offer=self.offer(_Found(failures=(root,))))
+        if not vmap.is_vmap(root):
+            found = await self._read(root, _Chain(asked=frozenset({self._asked})), self._values)
+            return AdBreak("start", offer=self.offer(found))
+        none = _Found(failures=(_NO_BREAK,))
+        return vmap.read(root).breaks or AdBreak("start", offer=self.offer(none))
 
     def offer(self, found: _Found) -> Offer:
         """What was found, with the time that it took up to now."""
@@ -195,20 +195,13 @@ class _Decision:
             calls=found.calls + 1,
         )
 
-    async def pod(self, root: xml.Element) -> Offer:
-        """The ads of a VAST that the ad server itself answered with."""
-        chain = _Chain(asked=frozenset({self._asked}))
-        return self.offer(await self._read(root, chain, self._values))
-
-    async def ad_break(self, one: vmap.Break) -> AdBreak:
-        """A break of a VMAP with its ads."""
-        values = msgspec.structs.replace(self._values, position=_position(one.offset))
-        offer = _reported(await self.source(one.source, values), one)
+    async def ad_break(self, one: vmap.Break, position: int) -> AdBreak:
+        """A break of a VMAP with its ads. `position`: what BREAKPOSITION says of it."""
+        values = msgspec.structs.replace(self._values, position=position)
+        offer = _reported(await self._source(one.source, values), one)
         return AdBreak(one.offset, one.id, offer, one.beacons, one.repeat_after_ms)
 
-    async def source(self, source: vmap.AdSource, values: Values | None = None) -> Offer:
-        """The ads of a VMAP's break."""
-        values = values or self._values
+    async def _source(self, source: vmap.AdSource, values: Values) -> Offer:
         chain = _Chain(
             asked=frozenset({self._asked, source.tag}),
             follow=source.follow,

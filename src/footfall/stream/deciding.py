@@ -187,14 +187,15 @@ class Decider:
             upid=filling.upid,
             position=macros.PREROLL if filling.mode == "preroll" else macros.MIDROLL,
         )
-        offer = await self._within(
+        found: AdBreak = await self._within(
             end, self._ads.ask_break(filling.template, service=service, values=values), _SLOW
         )
+        offer = found.offer
         offered, failures = await self._resolved(service, offer, filling.content, end)
         slate = await self._within(end, self._slate(service, filling.content), None)
         if self._clock() > filling.late.deadline:
             room = _room(service, claim, filling, max(start, filling.late.from_us()))
-        placement = placing.live(room, offered, slate)
+        placement = placing.live(room, offered, slate, found.beacons)
         failures = (*failures, *placement.failures)
         told = msgspec.structs.replace(offer, failures=(*offer.failures, *failures))
         now = self._clock()
@@ -218,7 +219,7 @@ class Decider:
         found = await self._within(
             end,
             self._ads.ask(whole.template, service=service, values=values),
-            (AdBreak("start", offer=_SLOW),),
+            (_SLOW,),
         )
         places, nowhere = offsets.place(found, whole.boundaries[-1])
         resolved = await asyncio.gather(
@@ -317,9 +318,8 @@ class Decider:
             return otherwise
 
 
-_SLOW = Offer(
-    failures=(Failure(301, "the decision took longer than server.streams.decision_seconds"),)
-)
+_TOO_SLOW = Failure(301, "the decision took longer than server.streams.decision_seconds")
+_SLOW = AdBreak("start", offer=Offer(failures=(_TOO_SLOW,)))
 
 
 def _begin(session: Session, filling: Filling) -> Micros:

@@ -96,7 +96,10 @@ class Placement(msgspec.Struct, frozen=True, gc=False):
 def live(
     room: Room, offered: Offered, slate: Slate | None = None, beacons: Sequence[Beacon] = ()
 ) -> Placement:
-    """Fill a live break: ads in their order, those that do not fit left out, then the slate."""
+    """Fill a live break: ads in their order, those that do not fit left out, then the slate.
+
+    `beacons`: those of a VMAP's break. Without an ad they are nobody's: a slate is not counted.
+    """
     chosen, failures = _fitting(offered, room.left_us, room.excess_us)
     placed = list(_one_after_another(chosen, room.at_us))
     ads = [one.ad for one in chosen]
@@ -106,7 +109,7 @@ def live(
         placed.append(filler)
         ads.append(Ad(SLATE))
         end = _end(placed, room.at_us)
-    details = Details(tuple(ads), tuple(beacons))
+    details = Details(tuple(ads), tuple(beacons) if chosen else ())
     pod = _pod(room.id, room.start_us, room.at_us, placed)
     pod = msgspec.structs.replace(pod, planned_us=room.planned_us, until_us=end)
     return Placement(pod, details, tuple(failures))
