@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from footfall.stream import offsets, vast, vmap
 from footfall.stream.contract import AdBreak, Beacon
-from footfall.stream.xml import XmlError
+from footfall.stream.xml import MOST_TAGS, XmlError
 
 BREAKS = (Path(__file__).parent / "ads" / "breaks.xml").read_bytes()
 OTHER_NAMESPACE = BREAKS.replace(b"iab.net/videosuite/vmap", b"iab.net/vmap-1.0")
@@ -48,6 +48,49 @@ class TestVmap:
             Beacon("error", "https://ads.example/break-error?c=[ERRORCODE]"),
         )
 
+    @pytest.mark.parametrize("declared", ["", '<?xml version="1.0" encoding="ISO-8859-1"?>\n'])
+    @pytest.mark.parametrize("escaped", [False, True])
+    def test_ads_that_are_there_as_text(self, declared, escaped):
+        """As some ad servers write them: in CDATA, with CDATA of their own cut in two."""
+        inside = (
+            f"{declared}<VAST version='3.0'><Ad id='é'><InLine><Impression><![CDATA[https://a.example"
+            "/i?a=1&b=2]]></Impression><Creatives><Creative><Linear><Duration>00:00:10</Duration>"
+            "</Linear></Creative></Creatives></InLine></Ad></VAST>"
+        )
+        if escaped:
+            inside = inside.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+        else:
+            inside = f"\n <![CDATA[{inside.replace(']]>', ']]]]><![CDATA[>')}]]>\n"
+        source = self.source_of(inside)
+        (found,) = source.document.ads
+        assert (found.ad.ad_id, found.ad.duration_ms) == ("é", 10_000)
+        assert found.ad.beacons == (Beacon("impression", "https://a.example/i?a=1&b=2"),)
+
+    @pytest.mark.parametrize(
+        ("inside", "code"),
+        [
+            ("<![CDATA[<VAST]]>", 100),
+            ("<![CDATA[<!DOCTYPE VAST><VAST version='3.0'/>]]>", 100),
+            ("<![CDATA[<HTML/>]]>", 101),
+            ("text", 100),
+            ("<html/>", 101),
+            ("", 101),
+            (" \n", 101),
+        ],
+    )
+    def test_ad_data_that_is_no_vast(self, inside, code):
+        assert self.source_of(inside).code == code
+
+    def test_tags_as_text_count_as_tags(self):
+        many = f"&lt;VAST version='3.0'>{'&lt;a/>' * MOST_TAGS}&lt;/VAST>"
+        with pytest.raises(XmlError, match="tags"):
+            self.source_of(many)
+
+    @staticmethod
+    def source_of(inside):
+        text = f"<VMAP><AdBreak timeOffset='start'><AdSource><VASTAdData>{inside}</VASTAdData></AdSource></AdBreak></VMAP>"
+        return vmap.parse(text.encode()).breaks[0].source
+
     def test_ads_that_are_elsewhere(self):
         source = vmap.parse(BREAKS).breaks[1].source
         assert source.tag == "https://ads.example/middle?a=1&p=[BREAKPOSITION]"
@@ -58,12 +101,6 @@ class TestVmap:
         assert (custom.source.code, wrong.source.code) == (300, 102)
         assert sourceless.source.code == 303
         assert "9.0" in wrong.source.reason
-
-    @pytest.mark.parametrize("inside", ["", "text", "<html/>"])
-    def test_ad_data_that_is_no_vast(self, inside):
-        text = f"<VMAP><AdBreak timeOffset='start'><AdSource><VASTAdData>{inside}</VASTAdData></AdSource></AdBreak></VMAP>"
-        (found,) = vmap.parse(text.encode()).breaks
-        assert found.source.code == 101
 
     @pytest.mark.parametrize(
         ("written", "kept"),

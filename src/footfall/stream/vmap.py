@@ -67,6 +67,17 @@ def read(root: Element) -> Vmap:
     return Vmap(xml.attribute(root, "version"), tuple(breaks))
 
 
+def _held(element: Element) -> Element:
+    """The VAST within VASTAdData: as elements or, as some ad servers write it, as text in CDATA.
+
+    Where there is neither, the element itself, which is no VAST. Raises `XmlError`.
+    """
+    if len(element):
+        return element[0]
+    text = xml.text(element)
+    return xml.parse_text(text) if text else element
+
+
 def _has_linear(element: Element) -> bool:
     types = xml.attribute(element, "breakType").lower()
     return not types or "linear" in {one.strip() for one in types.split(",")}
@@ -93,9 +104,7 @@ def _source(element: Element | None) -> AdSource:
     held = next((one for one in element if xml.name(one) in {"VASTAdData", "VASTData"}), None)
     if held is not None:
         try:
-            # Without a VAST element in it, it is itself what is not VAST.
-            document = vast.read(next(iter(held), held))
-            return msgspec.structs.replace(found, document=document)
+            return msgspec.structs.replace(found, document=vast.read(_held(held)))
         except XmlError as error:
             return msgspec.structs.replace(found, code=error.code, reason=error.reason)
     if tag := xml.address(element, "AdTagURI"):

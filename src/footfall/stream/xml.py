@@ -63,10 +63,16 @@ def parse(data: bytes, limit_bytes: int = LIMIT) -> Element:
         raise XmlError(
             100, f"the answer has {len(data)} bytes, more than the {limit_bytes} allowed"
         )
-    document = _decoded(data).lstrip(_BLANK)
+    return parse_text(_decoded(data))
+
+
+def parse_text(text: str) -> Element:
+    """Likewise, of what is text already: a document within a document."""
+    document = text.lstrip(_BLANK)
     if not document:
         raise XmlError(100, "the answer is empty")
-    if document.count("<") > MOST_TAGS:
+    # Tags that are text here may be read as a document within this one.
+    if document.count("<") + document.count("&lt;") > MOST_TAGS:
         raise XmlError(100, f"the answer has more than {MOST_TAGS} tags")
     document = _TOKEN.sub(_mended, _DECLARATION.sub("", document, count=1))
     # A parser of its own for each document: one that is shared keeps every name it ever saw.
