@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+from functools import partial
 
 import pytest
 from lake_rig import DAY, NOON, make_event
 
+from footfall.lake.groups import put_groups
 from footfall.lake.loader import Loader
 from footfall.lake.maintenance import Maintenance
 from footfall.model import Facts
@@ -237,6 +239,37 @@ def test_sources_of_an_identity_group_share_profiles(rig):
     assert rig.sql("SELECT source, session_id, visit FROM sessions WHERE visit > 0 ORDER BY 3, 1") == [
         ("a", "s1", 1), ("alone", "s1", 1), ("b", "s2", 2), ("b", "s1", 3),
     ]  # fmt: skip
+
+
+def put(rig, **groups):
+    asyncio.run(rig.lake.run(partial(put_groups, rig.lake, groups)))
+
+
+def test_a_source_of_no_visit_is_in_the_group_that_its_settings_name(rig):
+    """A backend that only proves who somebody is; what visits say of their group counts not."""
+    put(rig, a="g", b="g")
+    load(
+        rig,
+        visit(0, "s1", source="a", profile_id="p", facts={"identity": "earlier"}),
+        visit(1, "s2", source="a", profile_id="q"),
+        alias(2, "q", "p", source="b"),
+        at(3, source="b", facts={"traits": {"n": 1}}),
+    )
+    (one,) = profiles(rig).values()
+    assert (one["source"], one["profile_id"], one["aliases"]) == ("g", "p", ["q"])
+    assert (one["visits"], one["traits"]) == (2, {"n": 1})
+    assert {name: row["visit"] for name, row in sessions(rig).items() if name} == {"s1": 1, "s2": 2}
+
+
+def test_a_group_stays_when_its_source_goes_and_goes_with_its_name(rig):
+    put(rig, a="g", b="g")
+    snapshots = rig.sql("SELECT count(*) FROM catalog.ducklake_snapshot")
+    put(rig, a="g")
+    assert rig.sql("SELECT count(*) FROM catalog.ducklake_snapshot") == snapshots
+    assert rig.sql("FROM identities ORDER BY ALL") == [("a", "g"), ("b", "g")]
+    put(rig, a="a", b="h")
+    rig.lake.reopen()
+    assert rig.sql("FROM identities ORDER BY ALL") == [("a", "a"), ("b", "h")]
 
 
 def test_a_session_that_was_given_to_another_profile_counts_for_both(rig):

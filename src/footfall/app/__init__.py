@@ -4,6 +4,7 @@
 ``collector``  takes requests in
 ``streams``    what of it is under ``/stream``, loaded once there is a service: `stream_parts`, with
                `stream_clients`
+``groups``     whose profiles sources share: from the settings into the lake
 ``worker``     follows the journal, keeps the lake, answers questions; also without a server
 ``__main__``   how the supervisor starts a child
 

@@ -14,6 +14,7 @@ import structlog
 
 from footfall.app.child import Process, background, on_signals
 from footfall.app.erasing import ended, keys
+from footfall.app.groups import give_groups, keep_groups
 from footfall.app.importing import ProfileImporter
 from footfall.app.preparing import prepare_creatives
 from footfall.collect.protocols.adobe.settings import Adobe
@@ -99,6 +100,7 @@ async def worker(process: Process) -> int:
             lambda: loader.follow(stop),
             lambda: media.follow(stop),
             lambda: maintenance.follow(stop),
+            lambda: keep_groups(lake, lambda: service.sources, stop),
             lambda: service.people.go_on(stop),
             lambda: prepare_creatives(process.data, services, settings.server.streams, stop),
             console,
@@ -159,6 +161,7 @@ async def _opened(
         lake = Lake(data.lake, memory_mb=server.query_memory_mb, threads=server.query_threads)
         await asyncio.to_thread(lake.open)
         try:
+            await give_groups(lake, settings.sources)
             checkpoints = Checkpoints(data.project / "media.db", "media", VERSION)
             with contextlib.closing(checkpoints):
                 media = MediaRunner(

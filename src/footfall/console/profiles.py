@@ -273,7 +273,7 @@ class Profiles:
             raise NotUnderstood(f"Several sources have this profile; say `source`: {names}.")
         for name, heir in there.items():
             sources = [one for one, identity in identities.items() if identity == name]
-            # A source that has no visit is its own group.
+            # A source that counts no visits is its own group.
             return _Whose(name, heir, tuple(sources) or (name,))
         return None
 
@@ -363,10 +363,7 @@ class Profiles:
         return (await self._identities()).get(source, source)
 
     async def _identities(self) -> dict[str, str]:
-        found = await self._answers.sql(
-            "SELECT source, arg_max(identity, received_at) FROM visits GROUP BY source",
-            MOST_SOURCES,
-        )
+        found = await self._answers.sql("SELECT source, identity FROM identities", MOST_SOURCES)
         return dict(found.rows)
 
     def _span(self, period: Period, until: Micros | None) -> tuple[Micros, Micros]:

@@ -17,7 +17,7 @@ import duckdb
 import msgspec
 
 from footfall.lake.lake import Lake, literal
-from footfall.lake.persons import IDENTITY, Id, Who, condition
+from footfall.lake.persons import IDENTITY, OF_SETTINGS, Id, Who, condition
 from footfall.lake.query import FORMATS, PIECE_BYTES
 from footfall.lake.tables import CLIENT_IDS, MEDIA_CLOSED, PRIVATE, TABLES, Table
 
@@ -31,7 +31,7 @@ EXPORTED: tuple[Table, ...] = tuple(
     for table in (*TABLES, *PRIVATE)
     if (table.view is None or table in TABLES)
     and table not in MEDIA_CLOSED
-    and table is not CLIENT_IDS
+    and table not in (CLIENT_IDS, *OF_SETTINGS)
     and any(column.name == "source" for column in table.columns)
 )
 """Views among them: what sessions and profiles come to is theirs as well."""

@@ -173,13 +173,12 @@ class Lake:
 
     def _put_views(self, root: duckdb.DuckDBPyConnection) -> None:
         """Replace the views when this release words them differently."""
-        views = [table for table in (*tables.PRIVATE, *tables.TABLES) if table.view]
-        mark = hashlib.sha256("".join(view.sql() for view in views).encode()).hexdigest()
+        mark = hashlib.sha256("".join(view.sql() for view in tables.VIEWS).encode()).hexdigest()
         if root.execute(
             "SELECT 1 FROM facts WHERE name = 'views' AND value = $1", [mark]
         ).fetchone():
             return
-        for view in views:
+        for view in tables.VIEWS:
             root.execute(f"CREATE OR REPLACE VIEW {view.name} AS {view.sql()}")
         root.execute("DELETE FROM facts WHERE name = 'views'")
         root.execute("INSERT INTO facts VALUES ('views', $1)", [mark])

@@ -27,7 +27,15 @@ import duckdb
 import msgspec
 
 from footfall.lake.lake import literal
-from footfall.lake.tables import EVENTS, IDENTITIES, PRIVATE, PROFILES, TABLES, Table
+from footfall.lake.tables import (
+    EVENTS,
+    IDENTITIES,
+    PRIVATE,
+    PROFILES,
+    SOURCE_GROUPS,
+    TABLES,
+    Table,
+)
 from footfall.model import Micros
 
 Kind = Literal["profile", "user", "session"]
@@ -47,10 +55,14 @@ _HEX = re.compile(r"(%|\\u)((?<=%)[0-9A-F]{2}|(?<=u)[0-9a-f]{4})")
 UNPERSONAL = frozenset({"source", "protocol", "identity"})
 """Texts that come from the settings and not from a client."""
 
+OF_SETTINGS = (IDENTITIES, SOURCE_GROUPS)
+"""Tables about sources and nobody else."""
 PERSONAL: tuple[Table, ...] = tuple(
     table
     for table in (*TABLES, *PRIVATE)
-    if table.view is None and any(column.name == "source" for column in table.columns)
+    if table.view is None
+    and table not in OF_SETTINGS
+    and any(column.name == "source" for column in table.columns)
 )
 """Every table of the lake that may have rows about somebody."""
 

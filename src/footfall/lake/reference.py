@@ -39,7 +39,7 @@ are out of reach.
   `context` are NULL, its `page` ends before the query, and an id of the client's is replaced.
 - `profile_id` in `events` and `visits` is what the profile was called then; in `profiles` and
   `sessions` it is the profile that has taken it over by now. Sources of one identity group share
-  their profiles, and `profiles.source` is then the group.
+  their profiles, and `profiles.source` is then the group; `identities` says which it is.
 - A name with a dot is put in quotes: `traits ->> '$."email.main"'`.
 - An event id that the client gave is remembered for 7 days per source; a repeat within them is
   not stored.

@@ -272,7 +272,20 @@ ADS = tuple(
 
 PROFILE_TABLES = (PROFILE_TRAITS, PROFILE_CONSENTS, PROFILE_ALIASES)
 
-TABLES = (EVENTS, REJECTS, SESSIONS, VISITS, PROFILES, *PROFILE_TABLES, *MEDIA, MEDIA_STRAYS, *ADS)
+IDENTITIES = Table(
+    "identities",
+    "The identity group of each source that counts visits: sources of one group share profiles.",
+    (
+        Column("source", "VARCHAR", "The site or app.", required=True),
+        Column("identity", "VARCHAR", "Its group by now, else the source itself.", required=True),
+    ),
+    view="identities.sql",
+)
+
+TABLES = (
+    *(EVENTS, REJECTS, SESSIONS, VISITS, PROFILES, *PROFILE_TABLES, IDENTITIES),
+    *(*MEDIA, MEDIA_STRAYS, *ADS),
+)
 """What users may query."""
 
 PASSING = Table(
@@ -349,11 +362,10 @@ FOLLOWERS = Table(
     ),
 )
 
-IDENTITIES = Table(
-    "identities",
-    "The identity group that a source belongs to by now.",
-    (Column("source", "VARCHAR", "The site or app."), Column("identity", "VARCHAR", "Its group.")),
-    view="identities.sql",
+SOURCE_GROUPS = Table(
+    "source_groups",
+    "The identity group of each source, as the settings had it last; it stays when a source goes.",
+    IDENTITIES.columns,
 )
 HEIRS = Table(
     "heirs",
@@ -369,10 +381,16 @@ HEIRS = Table(
 PRIVATE = (
     *(LOADER, MARKS, CLIENT_IDS, FACTS, FOLLOWERS),
     *(PASSING, SESSION_CONTEXTS),
-    *(IDENTITIES, HEIRS),
+    *(SOURCE_GROUPS, HEIRS),
     *MEDIA_CLOSED,
 )
 """The lake's own tables, out of users' reach."""
+
+VIEWS = (
+    *(IDENTITIES, HEIRS),
+    *(table for table in TABLES if table.view is not None and table is not IDENTITIES),
+)
+"""Every view, behind those that it is made of."""
 
 BY_DAY = (
     *(EVENTS, REJECTS, CLIENT_IDS),

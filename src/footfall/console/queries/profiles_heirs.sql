@@ -1,7 +1,7 @@
 -- What questions about profiles begin with: whose profiles a source's are, and which profile stands
 -- for an id that was taken over by now, as the view `profiles` has both.
 belonging AS (
-    SELECT source, arg_max(identity, received_at) AS identity FROM visits GROUP BY source
+    SELECT source, identity FROM identities
 ),
 step AS (
     SELECT
