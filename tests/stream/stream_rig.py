@@ -71,7 +71,7 @@ class World:
         self.journal = MemoryJournal()
         self.journal_fault = None
         self.texts = {TOP: MASTER}
-        """Playlists by address; an exception is raised."""
+        """Playlists by address, with its query or without; an exception is raised."""
         self.offers = []
         """What the ad server answers, one after another; the last one for ever."""
         self.ad_server_seconds = 0.0
@@ -117,7 +117,8 @@ class Playlists:
         self._known = {}
 
     async def playlist(self, service, uri, *, live, variables=()):
-        text = self._world.texts.get(uri.partition("?")[0])
+        texts = self._world.texts
+        text = texts.get(uri, texts.get(uri.partition("?")[0]))
         if text is None:
             raise FetchError("status", "not found", 404)
         if isinstance(text, Exception):

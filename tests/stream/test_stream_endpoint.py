@@ -22,6 +22,7 @@ from stream_rig import (
     Rig,
     World,
     ad,
+    number,
     offer,
     segments,
     service,
@@ -537,6 +538,50 @@ def test_subtitles_are_blank_while_ads_play_as_text_or_in_mp4_as_gaps(kind, mapp
         at = lines.index("/stream/empty.webvtt")
         assert ("#EXT-X-GAP" in lines[at - 2 : at]) == mapped
         assert lines.count("/stream/empty.webvtt") == 2
+
+    run(test)
+
+
+@pytest.mark.parametrize("dated", [True, False])
+def test_streams_at_one_path_are_told_apart_by_the_parameters_that_choose_them(dated):
+    """Not by those that are the session's own: these share breaks, marks and clock."""
+    world = World()
+    world.offers = [offer(ad("one", 4))]
+    rig = Rig(world, service(origin_query=("token",), stream_query=("ch",)))
+    channels = {1: Live(world, dated=dated), 2: Live(world, dated=dated)}
+    channels[1].cue_out(15, 4)
+    channels[2].first = 7000
+
+    def go_on():
+        for channel, origin in channels.items():
+            origin.go_on(1)
+            for token in "ab":
+                for uri in (VIDEO, SOUND):
+                    world.texts[f"{uri}?ch={channel}&token={token}"] = world.texts[uri]
+
+    async def call(channel, token, more=""):
+        ids = f"bpkio_sessionid={token}{channel}&ch={channel}&token={token}&w=640"
+        return await rig.get(f"/stream/s/master.m3u8?{ids}{more}")
+
+    async def look(channel, token):
+        master = (await call(channel, token)).text
+        shown = min(2, channels[1].edge - 15) if channel == 1 else 0
+        for target in re.findall(r"/stream/s/(?:sound|video)[^\s\"]+", master):
+            found = (await rig.get(target)).text
+            assert segments(found).count("one") == shown
+            assert number(found, "#EXT-X-MEDIA-SEQUENCE") // 1000 == (7 if channel == 2 else 1)
+        told = (await call(channel, token, "&bk-ml=1.0")).json()["adpods"]
+        assert len(told) == (1 if channel == 1 else 0)
+
+    async def test():
+        for _ in range(6):
+            go_on()
+            for channel, token in ((1, "a"), (2, "a"), (1, "b"), (2, "b")):
+                await look(channel, token)
+        assert len(world.asked) == 2
+        kinds = [key.split("/")[2] for key in world.journal._state]
+        assert [kinds.count(kind) for kind in ("breaks", "marks")] == [1, 2]
+        assert kinds.count("clock") == (0 if dated else 2)
 
     run(test)
 

@@ -208,6 +208,26 @@ def test_parameters_are_handed_on_to_the_origin_where_the_service_says_so(query,
     assert other.count("token=") == 1
 
 
+def test_parameters_that_choose_a_stream_are_handed_on_too_and_are_the_same_in_any_order():
+    service = Service(
+        id="s",
+        source="a",
+        kind="live",
+        origin="https://o.example.com/v",
+        origin_query=("token",),
+        stream_query=("ch", "of"),
+    )
+    reader = requests.Requests({"s": service}, lambda: SESSION)
+
+    def read(query):
+        return reader.read("GET", "/stream/s/x.m3u8", f"bpkio_sessionid={SESSION}&{query}")
+
+    call = read("of=a%26b&token=1&w=640&ch=2")
+    assert call.url == "https://o.example.com/v/x.m3u8?of=a%26b&token=1&ch=2"
+    assert call.chosen == "ch=2&of=a%26b" == read("ch=2&token=7&of=a%26b&w=9").chosen
+    assert read("token=1&w=640").chosen == ""
+
+
 def test_a_rendition_on_a_host_that_may_not_be_asked_stays_where_it_is():
     call = read(f"/stream/films/x.m3u8?{IDS}")
     elsewhere = "https://evil.example.net/v.m3u8?a=1"

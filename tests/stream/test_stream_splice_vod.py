@@ -236,3 +236,6 @@ def test_a_key_is_of_the_address_without_its_query():
     first = splice.key("https://origin.example/v.m3u8?token=1")
     assert first == splice.key("https://origin.example/v.m3u8?token=2")
     assert first != splice.key("https://origin.example/w.m3u8")
+    chosen = splice.key("https://origin.example/v.m3u8?ch=1&token=1", "ch=1")
+    assert chosen == splice.key("https://origin.example/v.m3u8?ch=1&token=2", "ch=1")
+    assert chosen not in {first, splice.key("https://origin.example/v.m3u8", "ch=2")}

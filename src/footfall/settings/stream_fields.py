@@ -149,8 +149,14 @@ class Service:
     )
     origin_query: tuple[str, ...] = setting(
         (),
-        "Parameters of the client that are handed on to the origin: tokens and the like. A live "
-        "stream is known by its path, so they must not choose which stream it is.",
+        "Parameters of the client that are handed on to the origin: tokens and the like. Which "
+        "live stream it is they do not choose: that is stream_query's.",
+    )
+    stream_query: tuple[str, ...] = setting(
+        (),
+        "Of live: parameters of the client that are handed on to the origin and choose which "
+        "stream it is, where several have one path.",
+        example='["channel"]',
     )
     session_hours: float = setting(
         24.0,

@@ -88,6 +88,8 @@ class Call(msgspec.Struct, frozen=True, gc=False):
     """Its address at the origin."""
     handed_on: str = ""
     """The query that every playlist of this session is asked for with, beside its own."""
+    chosen: str = ""
+    """What of that tells streams at one path apart."""
 
     @property
     def dash(self) -> bool:
@@ -177,7 +179,8 @@ class Requests:
         session_id = ours.get("bpkio_sessionid")
         if session_id is None:
             return _opening(service, path, query, self._new_session())
-        handed_on = _handed_on(service, parameters)
+        handed_on = _query((*service.origin_query, *service.stream_query), parameters)
+        chosen = _query(service.stream_query, sorted(parameters))
         own = ours.get("bpkio_query", "")
         return Call(
             service,
@@ -189,6 +192,7 @@ class Requests:
             multivariant,
             asked_with(parent, handed_on),
             handed_on,
+            chosen,
         )
 
     def _origin(self, service: Service, path: str) -> str | Problem:
@@ -237,14 +241,12 @@ def _wrong(service: Service, ours: Mapping[str, str], twice: Collection[str]) ->
     return None
 
 
-def _handed_on(service: Service, parameters: Iterable[tuple[str, str]]) -> str:
-    """What of a session's parameters the settings hand on to the origin."""
-    if not service.origin_query:
+def _query(names: Collection[str], parameters: Iterable[tuple[str, str]]) -> str:
+    """Those of a session's parameters that the settings name, as a query."""
+    if not names:
         return ""
     return "&".join(
-        f"{quote(name, safe='')}={_value(value)}"
-        for name, value in parameters
-        if name in service.origin_query
+        f"{quote(name, safe='')}={_value(value)}" for name, value in parameters if name in names
     )
 
 

@@ -43,9 +43,12 @@ __all__ = [
 ]
 
 
-def key(uri: str) -> str:
-    """A rendition's name in the journal's state: the same for one address with any query."""
-    return _key(uri.partition("?")[0])
+def key(uri: str, chosen: str = "") -> str:
+    """A rendition's or stream's name in the journal's state: the same for one address with any
+    query. `chosen`: what tells streams at one address apart (`Call.chosen`).
+    """
+    address = uri.partition("?")[0]
+    return _key(f"{address}?{chosen}" if chosen else address)
 
 
 @lru_cache(4096)  # each request asks for those of a whole ladder

@@ -19,7 +19,6 @@ from footfall.model import Micros
 from footfall.settings import Service
 from footfall.stream import breaks, clock, contexts, ladder, splice
 from footfall.stream.channels import Playlists
-from footfall.stream.contexts import Clock
 from footfall.stream.contract import (
     Break,
     Context,
@@ -43,7 +42,6 @@ VIEWS_KEPT = 64
 """Addresses of each: its renditions, with as many queries as clients make up."""
 TEXTS_KEPT, TEXTS_BYTES = 256, 8 << 20
 """Of one version of one list."""
-FORGET_US = contexts.KEPT_US
 AHEAD_TARGETS = 2
 """Target durations behind the live edge that nobody has been shown."""
 
@@ -75,6 +73,8 @@ class Named(msgspec.Struct, frozen=True):
     rendition: Rendition
     reference: Rendition
     """The rendition whose segments count: where it is cut, and how long it is."""
+    chosen: str
+    """Of the call: what tells streams at its path apart."""
 
 
 class Film(msgspec.Struct, frozen=True):
@@ -143,9 +143,8 @@ class LiveStream:
         Others may have seen a newer list of the origin, and show what is decided here a moment
         after it is: each may come to a target duration.
         """
-        view = self.latest
-        assert view is not None
-        media = view.reference
+        assert self.latest is not None
+        media = self.latest.reference
         last = media.durations[-1] or 1_000_000
         ahead = max(0, self.edge_us - media.starts[-1]) + AHEAD_TARGETS * media.target_s * 1_000_000
         return media.starts[-1] + -(-ahead // last) * last
@@ -186,7 +185,7 @@ class Titles:
 
     def stream(self, call: Call) -> LiveStream:
         """The stream that a playlist is of, as far as it is known."""
-        key = splice.key(call.multivariant_url or call.url)
+        key = splice.key(call.multivariant_url or call.url, call.chosen)
         found = self._streams.get((call.service.id, key))
         if found is None:
             found = self._streams[call.service.id, key] = LiveStream(call.service, key)
@@ -223,11 +222,11 @@ class Titles:
         found = await self._playlists.playlist(service, call.url, live=live)
         if isinstance(found, MediaList):
             alone = Rendition(call.url, ladder.VIDEO)
-            return Named(None, alone, alone), found
+            return Named(None, alone, alone, call.chosen), found
         first = ladder.reference(found.renditions) or next(iter(found.renditions), None)
         if first is None:
             raise PlaylistError("It names no media playlist.")
-        named = Named(found, first, first)
+        named = Named(found, first, first, call.chosen)
         return named, await self._list(call, named, first, live=live)
 
     async def _parent(self, call: Call, *, live: bool) -> Multivariant | None:
@@ -322,7 +321,7 @@ class Titles:
         name = contexts.clock_key(stream.service.id, stream.key)
         dated = stream.dated.get(key)
 
-        def advance(before: Clock) -> Clock:
+        def advance(before: contexts.Clock) -> contexts.Clock:
             if dated is not None and before.get(key, (0, 0)) < dated:
                 before = {**before, key: dated}
             return clock.advanced(media, before, key, now)
@@ -347,7 +346,7 @@ class Titles:
     ) -> tuple[Break, ...]:
         """The stream's breaks, with what these lists say, agreed on with every other process."""
         cues = reference.cues if media is reference else (*reference.cues, *media.cues)
-        since = reference.starts[0] - FORGET_US
+        since = reference.starts[0] - contexts.KEPT_US
 
         def merge(before: Sequence[Break]) -> tuple[Break, ...]:
             return breaks.merged(before, cues, forget_before=since)
@@ -388,12 +387,13 @@ def _named(parent: Multivariant, call: Call) -> Named:
     alike = alike or [one for one in listed if spelled(call.service, one.uri) == url]
     exact = [one for one in alike if asked_with(one.uri, call.handed_on).partition("?")[2] == query]
     rendition = next(iter((*exact, *alike)), Rendition(call.url, ladder.VIDEO))
-    return Named(parent, rendition, ladder.reference(listed) or rendition)
+    return Named(parent, rendition, ladder.reference(listed) or rendition, call.chosen)
 
 
 def _key(named: Named, rendition: Rendition) -> str:
     """Its name in the state. Queries may be the session's: who differ by them have a number."""
-    key, listed = splice.key(rendition.uri), named.multivariant
-    alike = [one for one in listed.renditions if splice.key(one.uri) == key] if listed else []
+    key = splice.key(rendition.uri, named.chosen)
+    listed = named.multivariant.renditions if named.multivariant else ()
+    alike = [one for one in listed if splice.key(one.uri, named.chosen) == key]
     place = alike.index(rendition) if rendition in alike else 0
     return f"{key}-{place}" if place else key
