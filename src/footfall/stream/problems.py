@@ -108,5 +108,5 @@ def origin_refused(status: int) -> Problem:
         status,
         "Refused by the origin",
         "The origin answered so. Look whether the path is right and what the origin asks for; "
-        "origin_query and stream_query of [[service]] name the parameters that are handed on to it.",
+        "origin_query and stream_query of [[service]] name the parameters that it is told.",
     )
