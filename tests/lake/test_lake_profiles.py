@@ -224,20 +224,23 @@ def test_sources_of_an_identity_group_share_profiles(rig):
         rig,
         visit(0, "s1", source="a", facts=group),
         visit(1, "s2", source="b", facts=group),
-        visit(2, "s1", source="b", facts=group | {"traits": {"n": 1}}),
+        visit(2, "s3", source="b", facts=group | {"traits": {"n": 1}}),
+        # A session is the group's, and one visit wherever it goes on; another protocol's is not.
+        at(2, source="b", session_id="s1"),
         visit(3, "s1", source="alone"),
         # Of no visit; another protocol of a source of the group.
         at(4, source="a", protocol="adobe", session_id="m"),
+        at(4, source="b", protocol="adobe", session_id="m"),
         alias(5, "old", "p", source="a"),
         at(6, source="b", profile_id="old", session_id="s2"),
     )
     found = profiles(rig)
     assert found.keys() == {"shops/p", "alone/p"}
     shared = found["shops/p"]
-    assert (shared["visits"], shared["events"], shared["aliases"]) == (4, 6, ["old"])
+    assert (shared["visits"], shared["events"], shared["aliases"]) == (5, 8, ["old"])
     assert shared["traits"] == {"n": 1}
     assert rig.sql("SELECT source, session_id, visit FROM sessions WHERE visit > 0 ORDER BY 3, 1") == [
-        ("a", "s1", 1), ("alone", "s1", 1), ("b", "s2", 2), ("b", "s1", 3),
+        ("a", "s1", 1), ("alone", "s1", 1), ("b", "s1", 1), ("b", "s2", 2), ("b", "s3", 3),
     ]  # fmt: skip
 
 

@@ -26,7 +26,7 @@ identity = "g"
 sign-in = ["email.main"]
 """
 GROUPS = "FROM identities ORDER BY source"
-PROFILES = "SELECT source, profile_id, aliases FROM profiles"
+PROFILES = "SELECT source, profile_id, visits, aliases FROM profiles"
 
 
 def track(server, source, session, *events):
@@ -51,7 +51,7 @@ def test_a_backend_that_begins_no_visit_is_in_its_group(start, tmp_path):
         track(server, "b", session, proof)
     merged = track(server, "a", "w1")
     (other,) = set(ids) - {merged}
-    one = {"source": "g", "profile_id": merged, "aliases": [other]}
+    one = {"source": "g", "profile_id": merged, "visits": 2, "aliases": [other]}
     assert server.query(PROFILES) == [one]
     (found,) = profile_of(server.data, other)
     assert found["sources"] == ["a", "b"]

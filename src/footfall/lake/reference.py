@@ -40,6 +40,8 @@ are out of reach.
 - `profile_id` in `events` and `visits` is what the profile was called then; in `profiles` and
   `sessions` it is the profile that has taken it over by now. Sources of one identity group share
   their profiles, and `profiles.source` is then the group; `identities` says which it is.
+  Their sessions of tracardi are shared too: one that goes on at another source has a row of each in
+  `sessions`, with the same `visit`, and counts as one visit.
 - A name with a dot is put in quotes: `traits ->> '$."email.main"'`.
 - An event id that the client gave is remembered for 7 days per source; a repeat within them is
   not stored.

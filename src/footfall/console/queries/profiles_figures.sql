@@ -72,7 +72,11 @@ SELECT
     count(*),
     count(*) FILTER (first_bin >= 0),
     (
-        SELECT count(DISTINCT hash(source, protocol, session_id))
+        SELECT count(DISTINCT hash(
+            CASE WHEN protocol = 'tracardi' THEN coalesce(belonging.identity, source) ELSE source END,
+            protocol,
+            session_id
+        ))
         FROM said
         LEFT JOIN belonging USING (source)
         WHERE session_id IS NOT NULL

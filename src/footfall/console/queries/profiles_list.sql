@@ -62,8 +62,12 @@ counted AS (
     SELECT
         member.identity AS source,
         member.profile_id,
-        count(DISTINCT (happened.source, protocol, session_id))
-            FILTER (session_id IS NOT NULL) AS visits,
+        -- As in the view `profiles`: sessions of tracardi are the identity group's.
+        count(DISTINCT (
+            CASE WHEN protocol = 'tracardi' THEN member.identity ELSE happened.source END,
+            protocol,
+            session_id
+        )) FILTER (session_id IS NOT NULL) AS visits,
         count(stored) AS events,
         arg_max(user_id, occurred_at) AS user_id,
         arg_max(country, occurred_at) AS country,

@@ -1,7 +1,8 @@
 -- One row per profile, from whatever is kept of it: events, visits, what was said of it.
 --
 -- A view and not a table, as `sessions` is. Ids that were taken over count for the profile that
--- took them over; sources of one identity group share their profiles.
+-- took them over; sources of one identity group share their profiles, and by the protocol that
+-- counts visits (tracardi) their sessions too.
 WITH seen AS (
     SELECT
         source, profile_id, protocol, session_id, user_id, occurred_at,
@@ -29,7 +30,11 @@ counted AS (
         coalesce(identities.identity, source) AS identity,
         min(occurred_at) AS first_seen_at,
         max(occurred_at) AS last_seen_at,
-        count(DISTINCT (source, protocol, session_id)) FILTER (session_id IS NOT NULL) AS visits,
+        count(DISTINCT (
+            CASE WHEN protocol = 'tracardi' THEN coalesce(identities.identity, source) ELSE source END,
+            protocol,
+            session_id
+        )) FILTER (session_id IS NOT NULL) AS visits,
         count(stored) AS events,
         arg_max(user_id, occurred_at) AS user_id,
         arg_max(country, occurred_at) AS country,

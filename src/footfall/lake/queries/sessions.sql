@@ -61,12 +61,12 @@ counted AS (
     FROM seen
     GROUP BY source, protocol, session_id
 ),
+-- A visit is its identity group's: the session may go on at any source of it.
 owned AS (
     SELECT
-        source,
+        identities.identity,
         protocol,
         session_id,
-        identities.identity,
         coalesce(heirs.profile_id, visits.profile_id) AS profile_id,
         min(occurred_at) AS began_at
     FROM visits
@@ -76,7 +76,7 @@ owned AS (
     GROUP BY ALL
 ),
 numbered AS (
-    SELECT source, protocol, session_id, arg_max(number, began_at) AS visit
+    SELECT identity, protocol, session_id, arg_max(number, began_at) AS visit
     FROM (
         SELECT
             *,
@@ -85,7 +85,7 @@ numbered AS (
             ) AS number
         FROM owned
     )
-    GROUP BY source, protocol, session_id
+    GROUP BY identity, protocol, session_id
 ),
 contexts AS (
     SELECT
@@ -99,8 +99,8 @@ contexts AS (
 )
 SELECT
     source,
-    protocol,
-    session_id,
+    counted.protocol,
+    counted.session_id,
     coalesce(heirs.profile_id, counted.profile_id) AS profile_id,
     user_id,
     started_at,
@@ -117,7 +117,7 @@ SELECT
     os,
     browser,
     CASE
-        WHEN protocol <> 'tracardi' THEN NULL
+        WHEN counted.protocol <> 'tracardi' THEN NULL
         WHEN visit_ended_at >= ended_at THEN 'ended'
         ELSE 'active'
     END AS status,
@@ -142,5 +142,11 @@ LEFT JOIN identities USING (source)
 LEFT JOIN heirs
     ON heirs.identity = coalesce(identities.identity, source)
     AND heirs.alias = counted.profile_id
-LEFT JOIN numbered USING (source, protocol, session_id)
-LEFT JOIN contexts USING (source, protocol, session_id)
+LEFT JOIN numbered
+    ON numbered.identity = identities.identity
+    AND numbered.protocol = counted.protocol
+    AND numbered.session_id = counted.session_id
+LEFT JOIN contexts
+    ON contexts.source = counted.source
+    AND contexts.protocol = counted.protocol
+    AND contexts.session_id = counted.session_id
