@@ -542,6 +542,34 @@ def test_subtitles_are_blank_while_ads_play_as_text_or_in_mp4_as_gaps(kind, mapp
     run(test)
 
 
+def test_where_a_film_begins_is_said_by_its_media_playlists_behind_its_ads():
+    """A multivariant playlist is served before there are any."""
+    rig = vod(ad("pre", 4))
+    tag = "#EXT-X-START:TIME-OFFSET=6\n"
+    rig.world.texts[TOP] = MASTER.replace("#EXT-X-MEDIA", f"{tag}#EXT-X-MEDIA", 1)
+    rig.world.texts[SOUND] = rig.world.texts[SOUND].replace("#EXTINF", f"{tag}#EXTINF", 1)
+
+    async def test():
+        master = (await rig.get(f"/stream/s/master.m3u8?{IDS}")).text
+        assert "#EXT-X-START" not in master
+        for target in re.findall(r"/stream/s/[^\s\"]+", master):
+            text = (await rig.get(target)).text
+            assert re.findall("#EXT-X-START:.*", text) == ["#EXT-X-START:TIME-OFFSET=10.000"]
+
+    run(test)
+
+
+def test_where_a_live_stream_begins_is_said_as_its_origin_says_it():
+    rig, _ = live()
+    tag = "#EXT-X-START:TIME-OFFSET=-6\n"
+    rig.world.texts[TOP] = MASTER.replace("#EXT-X-MEDIA", f"{tag}#EXT-X-MEDIA", 1)
+
+    async def test():
+        assert tag in (await rig.get(f"/stream/s/master.m3u8?{IDS}")).text
+
+    run(test)
+
+
 @pytest.mark.parametrize("dated", [True, False])
 def test_streams_at_one_path_are_told_apart_by_the_parameters_that_choose_them(dated):
     """Not by those that are the session's own: these share breaks, marks and clock."""

@@ -1,5 +1,6 @@
 """Finished lists with ads inserted: what stands at each cut, and which times are told."""
 
+import msgspec
 import pytest
 from lists import EPOCH, SLATE, S, creative, cut_up, finished, pod, stamp
 from rules import broken, read
@@ -55,6 +56,39 @@ def test_a_pod_stands_at_the_nearest_boundary(at, expected):
     assert names(spliced) == expected
     assert spliced.edge_us == 34 * S
     assert broken(read(spliced.text), live=False) == []
+
+
+@pytest.mark.parametrize(
+    ("said", "moved"),
+    [
+        ("0", "0.000"),
+        ("6", "16.000"),  # behind the pre-roll, not behind the ads that stand there
+        ("6.5,PRECISE=YES", "21.500,PRECISE=YES"),
+        ("99", "39.000"),
+        ("-24", "-54.000"),
+        ("-20", "-40.000"),
+        ("-18", "-38.000"),
+        ("-17.5", "-32.500"),
+        ("-99", "-54.000"),
+        ("never", "never"),
+    ],
+)
+def test_where_a_film_begins_moves_with_its_content(said, moved):
+    """Of 24 s with 10 s before them, 5 s at 6 s and 15 s behind them."""
+    pods = [
+        pod("first", 0, [("a", 10 * S)]),
+        pod("second", 6 * S, [("b", 5 * S)]),
+        pod("last", 24 * S, [("a", 10 * S), ("b", 5 * S)]),
+    ]
+    for own, of_multivariant in ((said, ""), (said, "3"), ("", said)):
+        head = f"#EXT-X-START:TIME-OFFSET={own}\n" if own else ""
+        film = msgspec.structs.replace(content(24 * S), head=head)
+        start = f"#EXT-X-START:TIME-OFFSET={of_multivariant}\n" if of_multivariant else ""
+        text = splice.vod(film, splice.stitch(pods), ads(), start=start).text
+        assert f"#EXT-X-START:TIME-OFFSET={moved}\n" in text
+        assert text.count("#EXT-X-START:") == 1
+        without = splice.vod(film, [], {}, start=start).text
+        assert f"#EXT-X-START:TIME-OFFSET={said}\n" in without
 
 
 def test_several_ads_and_pods_come_in_their_order():

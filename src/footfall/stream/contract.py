@@ -121,6 +121,8 @@ class Multivariant(msgspec.Struct, frozen=True, gc=False):
     """Absolute, one fewer than `parts`."""
     variables: dict[str, str] = {}
     """What EXT-X-DEFINE defined: its media playlists may import it (`playlist.parse`)."""
+    start: str = ""
+    """The line of its EXT-X-START, if any, as it stands in one of the parts."""
 
 
 class FetchError(Exception):

@@ -206,9 +206,11 @@ class StreamApp:
 
 def _named(call: Call, playlist: Multivariant) -> Body:
     """A multivariant playlist whose media playlists are the session's."""
-    return Body(
-        multivariant.render(playlist, lambda url: playlist_address(call, url, call.path)).encode()
-    )
+    text = multivariant.render(playlist, lambda url: playlist_address(call, url, call.path))
+    if call.service.kind == "vod":
+        # Ads move where it begins: its media playlists say so, once they are decided.
+        text = text.replace(playlist.start, "")
+    return Body(text.encode())
 
 
 def _full(body: Body, headers: tuple[tuple[bytes, bytes], ...], scope: Scope) -> Answer:

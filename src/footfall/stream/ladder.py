@@ -61,6 +61,8 @@ class Content(msgspec.Struct, frozen=True, gc=False):
     """EXT-X-TARGETDURATION."""
     longest_s: int
     """Its longest segment, rounded as EXT-X-TARGETDURATION is."""
+    start: str = ""
+    """EXT-X-START of its multivariant, where that has one: a line."""
 
 
 def content_of(multivariant: Multivariant | None, reference: MediaList) -> Content:
@@ -68,7 +70,8 @@ def content_of(multivariant: Multivariant | None, reference: MediaList) -> Conte
     alone = Rendition(uri=reference.url, kind=VIDEO)
     renditions = tuple(multivariant.renditions) if multivariant is not None else (alone,)
     container = FMP4 if reference.maps else TS
-    return Content(renditions, container, reference.target_s, longest_s(reference))
+    start = multivariant.start if multivariant is not None else ""
+    return Content(renditions, container, reference.target_s, longest_s(reference), start)
 
 
 def reference(renditions: Sequence[Rendition]) -> Rendition | None:

@@ -19,7 +19,7 @@ from footfall.stream.lines import PlaylistError
 
 __all__ = ["PlaylistError", "is_multivariant", "parse", "render"]
 
-VARIANT, MEDIA = "EXT-X-STREAM-INF", "EXT-X-MEDIA"
+VARIANT, MEDIA, START = "EXT-X-STREAM-INF", "EXT-X-MEDIA", "EXT-X-START"
 LEFT_OUT = frozenset(
     {
         "EXTM3U",
@@ -82,6 +82,7 @@ class _Reader:
         """By audio group: how its sound is coded, as a variant that uses it says."""
         self._variant: tuple[int, Mapping[str, str]] | None = None
         """The line of an EXT-X-STREAM-INF that waits for its address, and what it says."""
+        self._start = ""
 
     def take(self, number: int, line: str) -> None:
         if not line.startswith("#"):
@@ -100,6 +101,8 @@ class _Reader:
             self._media(line, lines.attributes(value))
             return
         self._part.append(f"{lines.with_absolute_uri(line, self._url)}\n")
+        if tag == START:
+            self._start = self._part[-1]
 
     def made(self, variables: dict[str, str]) -> Multivariant:
         self._ended()
@@ -111,6 +114,7 @@ class _Reader:
             parts=[*self._parts, "".join(self._part)],
             addresses=self._addresses,
             variables=variables,
+            start=self._start,
         )
 
     def _ended(self) -> None:

@@ -31,6 +31,7 @@ from footfall.stream.runs import (
     version,
 )
 
+_START = re.compile(r"(#EXT-X-START:(?:[^\n]*,)?\s*TIME-OFFSET=)(-?)([0-9]+(?:\.[0-9]*)?)")
 _RANGE_DATE = re.compile(r'((?:START|END)-DATE=")([^"]+)"')
 
 
@@ -47,13 +48,15 @@ def vod(
     ads: Mapping[str, MediaList],
     *,
     target_s: int | None = None,
+    start: str = "",
     address: Address | None = None,
 ) -> Spliced:
     """The list of one rendition.
 
     `ads`: lists of this rendition by `Placed.creative`. In the place of one that is missing there
     are gaps of the announced duration: what comes after it stays where it was said to be.
-    `target_s`: at least this is the target duration.
+    `target_s`: at least this is the target duration. `start`: the line of an EXT-X-START that is
+    the list's where it has none itself.
     """
     target = max(content.target_s, target_s or 0)
     starts = boundaries(content)
@@ -68,8 +71,9 @@ def vod(
     else:
         needed = version(content, [run.media for _, _, run in placed])
         writer = _Stitching(content, starts, placed, address).written()
+    opening = content.head if "#EXT-X-START:" in content.head else start + content.head
     head = playlist.render_head(
-        content,
+        msgspec.structs.replace(content, head=_begun(opening, starts, placed)),
         target_s=target,
         sequence=content.sequence,
         discontinuity_sequence=content.discontinuity_sequence,
@@ -179,6 +183,25 @@ class _Stitching:
         index = min(max(bisect_right(self._content.starts, at) - 1, 0), len(self._content) - 1)
         moved = self._date_of(index) - self._content.starts[index]
         return f'{found[1]}{(said + timedelta(microseconds=moved)).isoformat()}"'
+
+
+def _begun(head: str, starts: Sequence[Micros], placed: Sequence[_Piece]) -> str:
+    """Header lines whose EXT-X-START names the same moment of the content as before.
+
+    Ads right at that moment are played. An offset below 0 is from the end.
+    """
+
+    def moved(found: re.Match[str]) -> str:
+        end, offset = starts[-1], min(round(float(found[3]) * 1_000_000), starts[-1])
+        at = end - offset if found[2] else offset
+        between = sum(
+            _announced(placed, index)
+            for index, one in enumerate(placed)
+            if (starts[one.cut] >= at if found[2] else starts[one.cut] < at)
+        )
+        return f"{found[1]}{found[2]}{(offset + between) / 1_000_000:.3f}"
+
+    return _START.sub(moved, head) if placed else head
 
 
 def _announced(placed: Sequence[_Piece], at: int) -> int:

@@ -39,6 +39,7 @@ class VodCalls(Calls):
             pods,
             ads,
             target_s=target,
+            start=content.start,
             address=self._inserts.addresses(session, ads),
         )
         return Body(spliced.text.encode())
