@@ -254,6 +254,7 @@ def _drafts(
                 type=CARRIER,
                 session_id=session_id if wanted.save_session else None,
                 profile_id=profile_id,
+                context=shared or None,  # where consent may stand; `deciding` takes it off
                 stored=False,
                 facts=session_facts if wanted.save_session else None,
             ),

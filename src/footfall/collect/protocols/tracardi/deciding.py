@@ -288,8 +288,10 @@ class _Decision:
             if session_facts is not None and in_session and not withheld:
                 facts = _with_session(facts, session_facts)
                 session_facts = None
-            if sent.carrier and facts is None:
-                continue
+            if sent.carrier:
+                if facts is None:
+                    continue
+                event = msgspec.structs.replace(event, context=None)  # it was read for consent
             # A tracking session may have been written where the client wants no session kept.
             session_id = event.session_id if in_session else None
             if (
