@@ -10,6 +10,7 @@ Integration); what it leaves open is settled in ``docs/protocol-tracardi.md``.
 ``types``     which events say something of a person, and where: a table
 ``traits``    what they say
 ``identity``  whose a request is: the state's keys and values, and the table
+``leading``   which other ids are to lead to a profile for as long as it is known
 ``expected``  what most requests are, decided at once
 ``deciding``  what a request changes, under the journal's lock
 ``answers``   the answers
