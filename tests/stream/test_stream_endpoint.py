@@ -542,6 +542,33 @@ def test_subtitles_are_blank_while_ads_play_as_text_or_in_mp4_as_gaps(kind, mapp
     run(test)
 
 
+@pytest.mark.parametrize("workflow", ["1.0", "2.0"])
+def test_a_film_that_has_not_ended_is_passed_on_as_it_is_for_the_whole_session(workflow):
+    rig = vod(ad("pre", 4))
+    texts = rig.world.texts
+    whole = dict(texts)
+    for uri in (VIDEO, SOUND):
+        texts[uri] = texts[uri].replace("#EXT-X-ENDLIST\n", "")
+    tracking_call = f"/stream/s/video.m3u8?{IDS}&bk-ml={workflow}"
+
+    async def test():
+        told = (await rig.get(tracking_call)).json()
+        assert told["adpods"] == []
+        for _ in range(2):
+            for name in ("video", "sound"):
+                text = (await rig.get(f"/stream/s/{name}.m3u8?{IDS}")).text
+                assert len(segments(text)) == 10
+                assert ("#EXT-X-ENDLIST" in text) == (texts[VIDEO] == whole[VIDEO])
+            assert (await rig.get(tracking_call)).json()["adpods"] == []
+            texts.update(whole)  # it ends while the session plays
+        assert rig.world.asked == []
+        other = IDS.replace("abc", "def")
+        text = (await rig.get(f"/stream/s/video.m3u8?{other}")).text
+        assert segments(text)[:3] == ["pre", "pre", "v0"]
+
+    run(test)
+
+
 def test_where_a_film_begins_is_said_by_its_media_playlists_behind_its_ads():
     """A multivariant playlist is served before there are any."""
     rig = vod(ad("pre", 4))

@@ -120,6 +120,25 @@ def test_lists_are_asked_for_again_when_they_are_no_longer_fresh(live, seconds):
     run(scenario)
 
 
+def test_a_list_that_was_to_be_finished_and_goes_on_is_asked_for_like_a_live_one_and_reported():
+    async def scenario():
+        async with playing(media(count=6)) as (there, server, origins):
+            url = server.url("/x.m3u8?token=1")
+            for count in (6, 7):
+                there.gives(media(count=count))
+                assert len(await origins.media(LOCAL, url, live=False)) == count
+                there.now += 0.6
+            (told,) = there.troubles
+            assert (told.kind, told.url) == ("unfinished", server.url("/x.m3u8"))
+            there.gives(media(count=8, end=True))
+            for _ in range(2):
+                assert (await origins.media(LOCAL, url, live=False)).ended
+                there.now += 59
+            assert len(server.requests) == 3
+
+    run(scenario)
+
+
 def test_a_short_target_duration_is_good_for_less():
     async def scenario():
         body = media().replace(b"TARGETDURATION:6", b"TARGETDURATION:1").replace(b":6,", b":1,")

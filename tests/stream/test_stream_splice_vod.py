@@ -1,5 +1,7 @@
 """Finished lists with ads inserted: what stands at each cut, and which times are told."""
 
+import re
+
 import msgspec
 import pytest
 from lists import EPOCH, SLATE, S, creative, cut_up, finished, pod, stamp
@@ -37,6 +39,13 @@ def test_without_ads_the_original_lines_are_served():
     assert spliced.text.endswith("#EXT-X-ENDLIST\n")
     assert "#EXT-X-PLAYLIST-TYPE:VOD\n" in spliced.text
     assert (spliced.first_us, spliced.edge_us) == (0, 60 * S)
+
+
+def test_a_list_that_has_not_ended_does_not_end_here():
+    original = msgspec.structs.replace(content(), ended=False)
+    spliced = splice.vod(original, [], {})
+    assert "".join(original.chunks) in spliced.text
+    assert not re.search("ENDLIST|PLAYLIST-TYPE", spliced.text)
 
 
 @pytest.mark.parametrize(

@@ -61,8 +61,9 @@ class Trouble(msgspec.Struct, frozen=True):
     url: str
     """Without its query."""
     kind: str
-    """As of `FetchError`; playlist: what came is none; jump: a live list did not go on from the
-    one before, as of an origin that began anew."""
+    """As of `FetchError`; playlist: what came is none; unfinished: a list that is to be finished
+    has no end; jump: a live list did not go on from the one before, as of an origin that began
+    anew."""
     reason: str
 
 
@@ -258,6 +259,8 @@ class Origins(Lists):
             entry.validators = fetched.validators
             return
         value = self._read(key, fetched)
+        if _is_unfinished(key, value):
+            self._say(key, "unfinished", "It has no EXT-X-ENDLIST, where it is to be finished.")
         if self._is_left_behind(key, entry, value):
             return
         self._bytes += len(fetched.body) * WEIGHT - entry.bytes
@@ -330,11 +333,16 @@ def _is_refusal(error: Exception | None) -> bool:
 
 
 def _good_seconds(key: _Key, value: Playlist | Document | None) -> float:
-    if not key.live:
+    if not (key.live or _is_unfinished(key, value)):
         return FINISHED_SECONDS
     if isinstance(value, Multivariant):
         return LIVE_MULTIVARIANT_SECONDS
     return min(value.target_s / 4, LIVE_SECONDS) if isinstance(value, MediaList) else LIVE_SECONDS
+
+
+def _is_unfinished(key: _Key, value: Playlist | Document | None) -> bool:
+    """Whether a list that was to be finished goes on."""
+    return not key.live and isinstance(value, MediaList) and not value.ended
 
 
 def _keyed(url: str) -> bytes:

@@ -78,9 +78,10 @@ def vod(
         sequence=content.sequence,
         discontinuity_sequence=content.discontinuity_sequence,
         version=needed,
-        vod=True,
+        vod=content.ended,
     )
-    text = "".join([head, *writer.parts, *writer.pending, "#EXT-X-ENDLIST\n"])
+    end = "#EXT-X-ENDLIST\n" if content.ended else ""
+    text = "".join([head, *writer.parts, *writer.pending, end])
     tags = content.discontinuity_sequence
     return Spliced(text, content.sequence, tags, 0, starts[-1] + inserted)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
+
 from footfall.model import Micros
 from footfall.stream import contexts, ladder, splice
 from footfall.stream.calls import UNKNOWN_TARGET_S, Calls, contradicts
@@ -67,7 +69,7 @@ class VodCalls(Calls):
             _decided(session),
             target_s=film.content.target_s if film else UNKNOWN_TARGET_S,
             told_by_server=call.service.tracking == "server",
-            content_us=splice.boundaries(film.reference)[-1] if film else None,
+            content_us=splice.boundaries(film.reference)[-1] if film and _ended(film) else None,
         )
         return session, answer
 
@@ -91,9 +93,14 @@ class VodCalls(Calls):
         *,
         manifest_at: Micros = 0,
     ) -> Session:
-        """The session with its decision, which is waited for."""
+        """The session with its decision, which is waited for.
+
+        What has not ended is played as it is: ads at its end, or at shares of its length, would
+        move as it grows. The session stays so.
+        """
         service = call.service
         claim = self._decider.claim(contexts.WHOLE, 0, 0, None)
+        claim = msgspec.structs.replace(claim, decided=not _ended(film))
         boundaries = splice.boundaries(film.reference)
         wish = Wish(
             workflow=call.workflow,
@@ -108,13 +115,17 @@ class VodCalls(Calls):
             life_us=contexts.life_us(service, boundaries[-1]),
             began=self._began(call, client),
         )
-        if taken and service.ad_server:
+        if taken and service.ad_server and not claim.decided:
             asked = call.parameters or session.context.parameters
             whole = Whole(service.ad_server, asked, boundaries, film.content)
             self._decider.plan(session, claim, whole, client())
         await self._decider.wait(session, lambda pod: pod.claimed_until)
         self._decider.lose(session, client)
         return session
+
+
+def _ended(film: Film) -> bool:
+    return film.reference.ended
 
 
 def _decided(session: Session) -> list[Pod]:
