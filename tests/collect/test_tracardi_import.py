@@ -186,6 +186,14 @@ def test_without_consent_ids_are_known_and_traits_are_not_told():
     assert known(state, "b").traits == {}
 
 
+def test_consents_that_neither_count_nor_can_be_told_are_not_taken_over():
+    """Else taking one back would tell of somebody of whom nothing may be told."""
+    source = Source(id="shop", protocols=("tracardi",), consent="required")
+    _, [event], state = importing([line(STORED)], source=source)
+    assert event.facts is None
+    assert known(state, "bf0c8c8d3387").consents == {}
+
+
 def test_sources_that_share_an_identity_share_what_is_taken_over():
     source = Source(
         id="shop",

@@ -9,6 +9,7 @@ Integration); what it leaves open is settled in ``docs/protocol-tracardi.md``.
 ``flags``     its options that say what is to be stored and answered
 ``types``     which events say something of a person, and where: a table
 ``traits``    what they say
+``consents``  which consents count, and what they come to
 ``identity``  whose a request is: the state's keys and values, and the table
 ``leading``   which other ids are to lead to a profile for as long as it is known
 ``expected``  what most requests are, decided at once

@@ -16,6 +16,7 @@ import msgspec
 from footfall.collect import consent
 from footfall.collect.contract import Intent, Reply
 from footfall.collect.protocols.tracardi import answers, traits
+from footfall.collect.protocols.tracardi.consents import remembered, taken_back, withdrawn
 from footfall.collect.protocols.tracardi.expected import begins, goes_on
 from footfall.collect.protocols.tracardi.identity import (
     DAY,
@@ -23,7 +24,6 @@ from footfall.collect.protocols.tracardi.identity import (
     REMEMBER_EVENTS,
     Alias,
     Asked,
-    Known,
     Look,
     Person,
     Profile,
@@ -173,9 +173,9 @@ class _Decision:
         """Whether an event is withheld, and what it says of visit and profile."""
         sent = self._sent
         said = sent.said[index] if sent.said else None
-        before, withheld = self._judge(index, said)
+        consents = self._counting(index, said)
+        before, withheld = self._judge(index, consents)
         profile = self._profile if sent.who.save_profile else None
-        consents: Consents = said.consents if said is not None and profile is not None else {}
         if withheld:
             # A revocation is told where there was consent to tell it.
             return True, Facts(consents=consents) if consents and not before else None
@@ -200,30 +200,41 @@ class _Decision:
                 facts["aliases"] = aliases
         return False, Facts(**facts) if facts else None
 
-    def _judge(self, index: int, said: Said | None) -> tuple[bool, bool]:
-        """Whether the event is withheld by what was known before it, and with what it says."""
+    def _counting(self, index: int, said: Said | None) -> Consents:
+        """The consents that an event gives, as far as they count."""
+        sent, profile = self._sent, self._profile
+        if said is None or not said.consents or profile is None or not sent.who.save_profile:
+            return {}
+        if sent.permits:
+            refused = sent.permits[index] is False
+            return withdrawn(said.consents, self._at) if refused else said.consents
+        if self._events[index].withheld:
+            return taken_back(said.consents, profile.known, self._at)
+        return said.consents
+
+    def _judge(self, index: int, consents: Consents) -> tuple[bool, bool]:
+        """Whether nothing could be told of the profile before the event, whatever this request
+        refuses; and whether the event is withheld, with the consents that it gives.
+        """
         sent = self._sent
-        event = self._events[index]
         if not sent.permits:
-            self._put_consents(said)
-            return event.withheld, event.withheld
+            self._put_consents(consents)
+            return False, self._events[index].withheld
         permit = sent.permits[index]
-        before = consent.withheld(self._source, permit, self._remembered())
-        self._put_consents(said)
+        before = consent.withheld(self._source, permit or None, self._remembered())
+        self._put_consents(consents)
         return before, consent.withheld(self._source, permit, self._remembered())
 
     def _remembered(self) -> bool | None:
         profile = self._profile
         return None if profile is None else remembered(profile.known, self._source, self._at)
 
-    def _put_consents(self, said: Said | None) -> None:
-        if said is None or not said.consents or self._profile is None:
-            return
-        if not self._sent.who.save_profile:
-            return
+    def _put_consents(self, consents: Consents) -> None:
         profile = self._profile
+        if not consents or profile is None:
+            return
         always = self._source.privacy.consents
-        known = with_consents(profile.known, said.consents, self._at, always)
+        known = with_consents(profile.known, consents, self._at, always)
         self._become(Profile(profile.id, known))
 
     def _put_traits(self, profile: Profile, found: Mapping[str, Value]) -> None:
@@ -359,23 +370,6 @@ class _Decision:
         if sent.debugger:
             ids = [line.event_id for line in lines if line.stored]
         return answers.taken(sent.who.new_uuid(), sent.who.session_id, told, ids, sent.warnings)
-
-
-def remembered(known: Known, source: Source, at: Micros) -> bool | None:
-    """What a profile's consents come to, of those that the source asks for.
-
-    All granted, one refused or run out, or nothing (None).
-    """
-    all_granted = True
-    for name in source.privacy.consents:
-        found = known.consents.get(name)
-        if found is None:
-            all_granted = False
-            continue
-        granted, until, _ = found
-        if not granted or (until is not None and until <= at):
-            return False
-    return True if all_granted and source.privacy.consents else None
 
 
 def _is_counted(person: Person) -> bool:

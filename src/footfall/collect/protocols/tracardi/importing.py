@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from footfall.collect import consent, wire
-from footfall.collect.protocols.tracardi.deciding import remembered
+from footfall.collect.protocols.tracardi.consents import remembered
 from footfall.collect.protocols.tracardi.identity import (
     DAY,
     Alias,
@@ -215,6 +215,8 @@ def _decided(  # noqa: PLR0917 - what `unit` has gathered
     profile = found or Profile(taken.profile_id, Known(created, taken.visits))
     old = profile.known
     consents = {name: one for name, one in taken.consents.items() if name not in old.consents}
+    if not source.privacy.consents and consent.withheld(source, None):
+        consents = {}  # they do not count and cannot be told
     since = {name: (*one, created) for name, one in consents.items()}
     known = msgspec.structs.replace(
         old, consents={**old.consents, **since}, aliases=(*old.aliases, *aliases)
