@@ -1,4 +1,4 @@
-"""What both kinds of HLS playlists share as text: lines, attributes, addresses, variables.
+"""What both kinds of HLS playlists share as text: lines, attributes, addresses, variables, times.
 
 https://datatracker.ietf.org/doc/html/draft-pantos-hls-rfc8216bis, sections 4.1 to 4.3.
 """
@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from urllib.parse import parse_qsl, urljoin, urlsplit
 
 NONE: Mapping[str, str] = MappingProxyType({})
+LONGEST_S = 86_400.0
+"""No break, and no segment, is longer than a day: what says so is a mistake."""
 LARGEST = 32 << 20
 """Characters of a playlist once its variables are filled in."""
 
@@ -20,6 +23,9 @@ _SPACE_AROUND = re.compile(r"[ \t]\n|\n[ \t]")
 _URI = re.compile(r'(?<=[:,\s])URI="([^"]*)"')
 _VARIABLE = re.compile(r"\{\$([A-Za-z0-9_-]+)\}")
 _DEFINE = "#EXT-X-DEFINE:"
+_MICROSECOND = timedelta(microseconds=1)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NUMBER = re.compile(r"\s*([0-9]{1,20}(?:\.[0-9]*)?|\.[0-9]+)\s*")
 
 
 class PlaylistError(ValueError):
@@ -151,3 +157,25 @@ def tag_of(line: str) -> tuple[str, str]:
 def kept(lines: Iterable[str]) -> str:
     """Lines as text, each ended by a newline."""
     return "".join([f"{line}\n" for line in lines])
+
+
+def instant(text: str) -> int:
+    """Of an ISO 8601 date, in microseconds since 1970; one without a zone is in UTC.
+
+    Raises `ValueError`.
+    """
+    at = datetime.fromisoformat(text)
+    if at.tzinfo is None:
+        at = at.replace(tzinfo=UTC)
+    micros = (at - _EPOCH) // _MICROSECOND
+    if micros < 0:
+        raise ValueError("before 1970")
+    return micros
+
+
+def micros(text: str) -> int | None:
+    """Of decimal seconds; None for what is no number, or longer than a day."""
+    found = _NUMBER.fullmatch(text)
+    if found is None or (seconds := float(found[1])) > LONGEST_S:
+        return None
+    return round(seconds * 1_000_000)

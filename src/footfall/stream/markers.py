@@ -11,7 +11,6 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 import msgspec
@@ -22,15 +21,10 @@ from footfall.stream.contract import Cue
 
 NEAR_US = 1_500_000
 """Two edges of one direction that are no farther apart are one."""
-LONGEST_S = 86_400.0
-"""No break, and no segment, is longer than a day: what says so is a mistake."""
 MOST_PROBLEMS = 20
 """Told of one playlist."""
 
 _T = TypeVar("_T")
-_MICROSECOND = timedelta(microseconds=1)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_NUMBER = re.compile(r"\s*([0-9]{1,20}(?:\.[0-9]*)?|\.[0-9]+)\s*")
 _SCTE_RANGE = re.compile(r"#EXT-X-DATERANGE:([^\n]*SCTE35-(?:OUT|IN|CMD)=[^\n]*)")
 
 
@@ -74,31 +68,12 @@ class _Edge(msgspec.Struct, frozen=True, gc=False):
     """tag, message (of a tag that says no edge by itself) or range."""
 
 
-def instant(text: str) -> Micros:
-    """Of an ISO 8601 date; one without a zone is in UTC. Raises `ValueError`."""
-    at = datetime.fromisoformat(text)
-    if at.tzinfo is None:
-        at = at.replace(tzinfo=UTC)
-    micros = (at - _EPOCH) // _MICROSECOND
-    if micros < 0:
-        raise ValueError("before 1970")
-    return micros
-
-
-def micros(text: str) -> int | None:
-    """Of decimal seconds; None for what is no number, or longer than a day."""
-    found = _NUMBER.fullmatch(text)
-    if found is None or (seconds := float(found[1])) > LONGEST_S:
-        return None
-    return round(seconds * 1_000_000)
-
-
 # Tags
 
 
 def _length(text: str) -> int | None:
     """A duration; 0 is written where it is not known."""
-    return micros(text) or None
+    return lines.micros(text) or None
 
 
 def _out(value: str) -> Said:
@@ -121,7 +96,7 @@ def _on(value: str) -> Said:
     elapsed = said.get("ELAPSEDTIME") or said.get("ELAPSED") or elapsed
     duration = said.get("DURATION") or duration
     message = said.get("SCTE35") or said.get("CUE", "")
-    return Said("on", message, _length(duration), micros(elapsed), said.get("ID"))
+    return Said("on", message, _length(duration), lines.micros(elapsed), said.get("ID"))
 
 
 def _message(value: str) -> Said:
@@ -138,7 +113,7 @@ def _scte35(value: str) -> Said:
         edge,
         said.get("CUE", ""),
         _length(said.get("DURATION", "")),
-        micros(said.get("ELAPSED", "")) if edge == "on" else None,
+        lines.micros(said.get("ELAPSED", "")) if edge == "on" else None,
         said.get("ID"),
         said.get("UPID"),
     )
@@ -307,14 +282,14 @@ def _span(
     if not dated:
         return None, None
     try:
-        start = instant(said["START-DATE"]) if "START-DATE" in said else None
+        start = lines.instant(said["START-DATE"]) if "START-DATE" in said else None
         if "END-DATE" in said:
-            return start, instant(said["END-DATE"])
+            return start, lines.instant(said["END-DATE"])
     except ValueError:
         if len(problems) < MOST_PROBLEMS:
             problems.append((group[-1], "a date of this date range is none"))
         return None, None
-    duration = micros(said.get("DURATION", ""))
+    duration = lines.micros(said.get("DURATION", ""))
     return start, None if start is None or duration is None else start + duration
 
 

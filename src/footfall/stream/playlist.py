@@ -57,7 +57,7 @@ def parse(text: str, url: str, imported: Mapping[str, str] = lines.NONE) -> Medi
             tags = before + after
             duration = known.get(tags)
             if duration is None and chunks and (found := _ONLY_A_DURATION.fullmatch(tags)):
-                duration = markers.micros(found[1])
+                duration = lines.micros(found[1])
                 if duration is not None:
                     known[tags] = duration
             if duration is not None:
@@ -142,12 +142,12 @@ def _dated(segments: Sequence[_Block], durations: Sequence[int]) -> list[Micros]
     steps = {duration: timedelta(microseconds=duration) for duration in set(durations)}
     expected = datetime.min.replace(tzinfo=UTC)  # by then most dates are what was expected
     try:
-        at = max(0, markers.instant(dates[first]) - sum(durations[:first]))
+        at = max(0, lines.instant(dates[first]) - sum(durations[:first]))
         for index, date in enumerate(dates):
             duration = durations[index]
             if date and (when := datetime.fromisoformat(date)) != expected:
                 expected = when
-                if (told := markers.instant(date)) > last:
+                if (told := lines.instant(date)) > last:
                     at = told
             starts.append(at)
             last = at

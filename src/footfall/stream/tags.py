@@ -148,7 +148,7 @@ def _extinf(reader: Reader, line: str, value: str) -> None:
     if reader.duration is not None:
         raise LineError("the EXTINF before this one has no address behind it")
     text = value.partition(",")[0]
-    reader.duration = markers.micros(text)
+    reader.duration = lines.micros(text)
     if reader.duration is None:
         what = "a duration in seconds, from 0 to a day"
         raise LineError(f"EXTINF has {what}, not {lines.shown(text)}")
