@@ -36,6 +36,34 @@ def test_a_marker_begins_a_break_that_is_named_by_its_start_and_trigger():
     assert breaks.merged((), [out(10, 30)])[0].id.endswith(":UNK_TRIGGER")
 
 
+def cancel(at, event):
+    return Cue(0, T + round(at * S), False, id=event, cancels=True)
+
+
+def test_a_break_that_is_cancelled_before_it_begins_is_none():
+    marked = out(30, 20, event="42")
+    ahead = breaks.merged((), [marked])
+    assert not breaks.is_cancelled(ahead[0])
+    (one,) = cancelled = breaks.merged(ahead, [cancel(10, "42"), marked])
+    assert breaks.is_cancelled(one)
+    assert one.id == ahead[0].id
+    # Whoever sees both for the first time comes to the same, and its own marker does not revive it.
+    assert breaks.merged((), [cancel(10, "42"), marked]) == cancelled
+    assert breaks.merged(cancelled, [cancel(10, "42"), marked, back(50, "42")]) == cancelled
+
+
+@pytest.mark.parametrize(("at", "event"), [(30.1, "42"), (10, "2"), (10, "43")])
+def test_a_break_that_has_begun_and_any_other_one_is_not_cancelled(at, event):
+    ahead = breaks.merged((), [out(30, 20, event="42")])
+    assert breaks.merged(ahead, [cancel(at, event)]) == ahead
+
+
+def test_an_event_that_is_marked_anew_after_it_was_cancelled_is_a_break():
+    first = breaks.merged((), [out(30, 20, event="42"), cancel(10, "42")])
+    both = breaks.merged(first, [cancel(10, "42"), out(60, 20, event="42")])
+    assert [breaks.is_cancelled(one) for one in both] == [True, False]
+
+
 def test_the_markers_of_one_break_are_one_break():
     cues = [
         out(10, 30, event="42"),

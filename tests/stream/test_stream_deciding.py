@@ -20,6 +20,7 @@ from stream_rig import (
     segments,
     service,
 )
+from stream_splices import insert
 
 from footfall.stream import contexts
 from footfall.stream.contexts import Life, Wish
@@ -274,6 +275,41 @@ def test_a_live_break_that_is_answered_by_a_vmap_tells_when_it_begins_and_ends()
             {"type": kind, "callbackurl": f"https://ads.example.com/{kind}", "time_ms": time}
             for kind, time in zip(BREAK, (at, at + 4000), strict=True)
         ]
+
+    run(test)
+
+
+def test_a_break_that_was_marked_ahead_and_is_cancelled_is_not_played():
+    """Its ads were decided by then."""
+    world, live = live_world()
+    begins, cancelled = (f"0x{data.hex()}" for data in (insert(7), insert(7, cancel=1)))
+    live.tags[15] = (
+        f'#EXT-X-DATERANGE:ID="7",START-DATE="{date(live.at(18))}",PLANNED-DURATION=8,'
+        f"SCTE35-OUT={begins}"
+    )
+    rig = Rig(world, service())
+
+    async def test():
+        await text(rig)
+        live.go_on(1)
+        await text(rig)
+        assert (await decided(rig)).ads
+        live.tags[16] = (
+            f'#EXT-X-DATERANGE:ID="c",START-DATE="{date(live.at(16))}",SCTE35-CMD={cancelled}'
+        )
+        for _ in range(40):
+            live.go_on(1)
+            for target in (LIST, AUDIO):
+                shown = await text(rig, target)
+                assert "creatives" not in shown
+                assert "#EXT-X-DISCONTINUITY\n" not in shown
+                first = live.first + live.edge - live.window
+                assert number(shown, "#EXT-X-MEDIA-SEQUENCE") == first
+            assert (await rig.get(f"{JSON}1.0")).json()["adpods"] == []
+        late = LIST.replace("abc", "def")
+        await text(rig, late)
+        assert (await rig.get(f"{JSON}1.0".replace("abc", "def"))).json()["adpods"] == []
+        assert len(world.asked) == 1
 
     run(test)
 

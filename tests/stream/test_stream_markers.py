@@ -28,6 +28,7 @@ def hexadecimal(event=7, seconds=None, **more):
     return f"0x{splices.insert(event, ticks=ticks, **more).hex().upper()}"
 
 
+CANCELLED_SEGMENT = splices.signal(splices.segmentation(0x34, 7, cancel=1))
 OUT, BACK = message(7, 30), message(7, out=0)
 
 
@@ -363,3 +364,25 @@ def test_whatever_markers_say_cues_are_in_order_and_within_the_list(drawn, dated
     assert [cue.at_us for cue in found.cues] == sorted(cue.at_us for cue in found.cues)
     assert all(0 <= cue.index <= 5 and cue.elapsed_us >= 0 for cue in found.cues)
     assert all(cue.duration_us is None or cue.duration_us > 0 for cue in found.cues)
+
+
+@pytest.mark.parametrize(
+    "tag",
+    [
+        "#EXT-OATCLS-SCTE35:{}",
+        '#EXT-X-SCTE35:CUE="{}"',
+        '#EXT-X-CUE:TYPE="Other",CUE="{}"',
+        '#EXT-X-DATERANGE:ID="c",START-DATE="2026-05-04T03:02:09Z",SCTE35-CMD={}',
+        '#EXT-X-DATERANGE:ID="7",START-DATE="2026-05-04T03:02:21Z",SCTE35-CMD={}',
+    ],
+)
+@pytest.mark.parametrize("data", [splices.insert(7, cancel=1), CANCELLED_SEGMENT])
+def test_a_cancelled_event_is_told_from_where_its_tag_stands(tag, data):
+    message = f"0x{data.hex()}" if "DATERANGE" in tag else splices.text(data)
+    date = f'START-DATE="2026-05-04T03:02:21Z",PLANNED-DURATION=8,SCTE35-OUT={hexadecimal(7)}'
+    ahead = f'#EXT-X-DATERANGE:ID="7",{date}\n'
+    found = cues((1, ahead), (3, f"{tag.format(message)}\n"))
+    assert found == [
+        Cue(3, at(3), False, id="7", cancels=True),
+        Cue(5, at(5), True, 8 * SECOND, id="7"),
+    ]

@@ -47,9 +47,15 @@ def test_a_return_has_no_duration_and_a_zero_is_none():
     assert scte35.decode(splices.insert(5, ticks=0)) == (Signal(True, "5"),)
 
 
-def test_cancelled_events_are_none():
-    assert scte35.decode(splices.insert(5, cancel=1)) == ()
-    assert scte35.decode(splices.signal(splices.segmentation(0x34, cancel=1))) == ()
+def test_cancelled_events_are_told_by_their_ids():
+    assert scte35.decode(splices.insert(5, cancel=1)) == (Signal(False, "5", cancels=True),)
+    both = [splices.segmentation(0x34, event, cancel=1) for event in (7, 8)]
+    begins = splices.segmentation(0x34, 9)
+    assert scte35.decode(splices.signal(both[0], begins, both[1])) == (
+        Signal(True, "9", level=scte35.OPPORTUNITY),
+        Signal(False, "7", cancels=True),
+        Signal(False, "8", cancels=True),
+    )
 
 
 @pytest.mark.parametrize("command", [0, 4, 7, 255])

@@ -26,15 +26,24 @@ def merged(
     """The breaks by what was known and by what a list's markers say; by their start.
 
     What was known keeps id and start; a duration is added where it was not known, an end as soon
-    as a marker says so. Breaks that were over before `forget_before` are left out.
+    as a marker says so; one that is cancelled ends where it begins. Breaks that were over before
+    `forget_before` are left out.
     """
     breaks = sorted(known, key=lambda one: one.start_us)
-    for cue in cues:
-        if cue.out:
+    # What a list cancels it may still mark, at a later time.
+    for cue in sorted(cues, key=lambda one: one.cancels):
+        if cue.cancels:
+            _cancel(breaks, cue)
+        elif cue.out:
             _begin(breaks, cue)
         else:
             _end(breaks, cue)
     return tuple(one for one in breaks if _end_of(one) >= forget_before)
+
+
+def is_cancelled(one: Break) -> bool:
+    """Whether a break that was marked ahead was called off before it began."""
+    return one.end_us is not None and one.end_us <= one.start_us
 
 
 def planned_end(one: Break) -> Micros | None:
@@ -75,6 +84,17 @@ def _goes_on(one: Break, cue: Cue) -> bool:
         # Lists are not exact: a break may begin a moment before the one before it is over.
         return cue.at_us < (end if cue.elapsed_us else end - NEAR_US)
     return cue.elapsed_us > 0 or cue.id is None or one.id.endswith(f":{_trigger(cue)}")
+
+
+def _cancel(breaks: list[Break], cue: Cue) -> None:
+    """Call off the first break of an id that had not begun when this was said. One that has begun
+    is played: ads that were shown are not taken back.
+    """
+    for place, one in enumerate(breaks):
+        if one.id.endswith(f":{_trigger(cue)}") and one.start_us >= cue.at_us:
+            if one.end_us is None:
+                breaks[place] = msgspec.structs.replace(one, end_us=one.start_us)
+            return
 
 
 def _end(breaks: list[Break], cue: Cue) -> None:

@@ -32,6 +32,8 @@ class Cue(msgspec.Struct, frozen=True, gc=False):
     id: str | None = None
     """The splice event's id or the date range's, where it has one."""
     upid: str | None = None
+    cancels: bool = False
+    """The break of this id that begins here or later will not be."""
 
 
 class MediaList(msgspec.Struct, frozen=True, gc=False):
@@ -48,9 +50,8 @@ class MediaList(msgspec.Struct, frozen=True, gc=False):
     """EXT-X-MEDIA-SEQUENCE: the number of segment 0."""
     discontinuity_sequence: int
     head: str
-    """Header lines that are kept as they are, each ended by a newline: EXT-X-INDEPENDENT-SEGMENTS,
-    unknown ones. Not EXTM3U, VERSION, TARGETDURATION, the sequences, PLAYLIST-TYPE,
-    nor anything of low latency."""
+    """Header lines that are kept, each ended by a newline: EXT-X-INDEPENDENT-SEGMENTS, unknown.
+    Not EXTM3U, VERSION, TARGETDURATION, sequences, PLAYLIST-TYPE, nor anything of low latency."""
     ended: bool
     """EXT-X-ENDLIST was there."""
     starts: Sequence[Micros]

@@ -141,7 +141,7 @@ class LiveCalls(Calls):
         since = _since(service, joined, window)
         for one in view.breaks:
             name = f"slot:{one.id}"
-            if name in known:
+            if name in known or breaks.is_cancelled(one):
                 continue
             end = breaks.planned_end(one)
             over = end is not None and (end <= window or end <= since)

@@ -8,9 +8,10 @@ the other tags are their makers': CUE-OUT and OATCLS of packagers, CUE of Adobe,
 
 from __future__ import annotations
 
+import contextlib
 import re
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 import msgspec
@@ -180,13 +181,33 @@ def cues(
     for group in spans.values():
         edges += _of_range(group, starts, dated, problems)
     edges.sort(key=lambda edge: edge.at_us)
-    return list(_told(_merged(edges))), problems[:MOST_PROBLEMS]
+    told = [*_told(_merged(edges)), *_cancelled(found, starts)]
+    return sorted(told, key=lambda cue: cue.at_us), problems[:MOST_PROBLEMS]
+
+
+def _messages(one: Found) -> list[str]:
+    """The messages that one tag has, of a date range OUT, IN and CMD; empty where it has none."""
+    if one.tag != RANGE:
+        return [READERS[one.tag](one.value).message]
+    said = lines.attributes(one.value)
+    return [said.get(f"SCTE35-{name}", "") for name in ("OUT", "IN", "CMD")]
+
+
+def _cancelled(found: Iterable[Found], starts: Sequence[Micros]) -> Iterator[Cue]:
+    """Events that messages cancel, each from where its tag stands: so late it is said."""
+    for one in found:
+        for message in filter(None, _messages(one)):
+            with contextlib.suppress(scte35.Scte35Error):
+                for signal in scte35.read(message):
+                    if signal.cancels:
+                        at = starts[one.index]
+                        yield Cue(one.index, at, False, id=signal.id, cancels=True)
 
 
 def _signals(
     messages: Iterable[tuple[Found, str]], problems: list[Problem]
 ) -> dict[str, scte35.Signal]:
-    """What messages of one place say: the first for each direction, ends first."""
+    """What messages of one place say of edges: the first for each direction, ends first."""
     signals: dict[str, scte35.Signal] = {}
     for one, message in messages:
         if not message:
@@ -199,7 +220,8 @@ def _signals(
                 problems.append((one, what))
             continue
         for signal in read:
-            signals.setdefault("out" if signal.out else "in", signal)
+            if not signal.cancels:
+                signals.setdefault("out" if signal.out else "in", signal)
     return signals
 
 

@@ -35,6 +35,8 @@ LEVELS = {
 """segmentation_type_id of starts; that of the end is one more."""
 SPLICE = 0
 """The level of a splice_insert, which knows of none."""
+CANCELLED = -1
+"""In the place of the segmentation_type_id, which a cancelled event is told without."""
 
 _TABLE = []
 for _byte in range(256):
@@ -49,7 +51,7 @@ class Scte35Error(ValueError):
 
 
 class Signal(msgspec.Struct, frozen=True, gc=False):
-    """One edge of a break."""
+    """One edge of a break, or that there will be none."""
 
     out: bool
     """True: the break begins."""
@@ -60,13 +62,15 @@ class Signal(msgspec.Struct, frozen=True, gc=False):
     """The break ends after its duration; no message will say so."""
     upid: str | None = None
     level: int = SPLICE
+    cancels: bool = False
+    """The event of this id, which was told of before, is cancelled. Then not `out`."""
 
 
 class _Descriptor(msgspec.Struct, frozen=True, gc=False):
     event_id: int
-    type_id: int
-    duration_us: int | None
-    upid: str | None
+    type_id: int = CANCELLED
+    duration_us: int | None = None
+    upid: str | None = None
 
 
 class _Bits:
@@ -103,7 +107,8 @@ def read(text: str) -> tuple[Signal, ...]:
 
 
 def decode(data: bytes) -> tuple[Signal, ...]:
-    """The edges that a splice_info_section speaks of, ends first; none for other commands.
+    """The edges that a splice_info_section speaks of, ends first, and the events that it cancels
+    (splice_event_cancel_indicator, segmentation_event_cancel_indicator); none for other commands.
 
     Raises `Scte35Error` for what is no such section, is encrypted, or was damaged on its way.
     """
@@ -134,7 +139,7 @@ def decode(data: bytes) -> tuple[Signal, ...]:
         bits.left = before - length * 8
     descriptors = _descriptors(_Bits(bits.bytes(bits.take(16))))
     if insert:
-        return (_described(insert, descriptors),)
+        return (insert if insert.cancels else _described(insert, descriptors),)
     return _edges(descriptors) if command == TIME_SIGNAL else ()
 
 
@@ -156,13 +161,13 @@ def _time(bits: _Bits) -> None:
     bits.take(7 + 32 if bits.flag() else 7)
 
 
-def _insert(bits: _Bits) -> Signal | None:
-    """splice_insert(); None where it cancels an event."""
+def _insert(bits: _Bits) -> Signal:
+    """splice_insert()."""
     event = bits.take(32)
     cancelled = bits.flag()
     bits.take(7)
     if cancelled:
-        return None
+        return Signal(False, str(event), cancels=True)
     out, whole, timed, immediate = bits.flag(), bits.flag(), bits.flag(), bits.flag()
     bits.take(4)
     if whole and not immediate:
@@ -182,21 +187,21 @@ def _insert(bits: _Bits) -> Signal | None:
 
 
 def _descriptors(bits: _Bits) -> list[_Descriptor]:
-    """The segmentation descriptors among the section's descriptors, cancelled ones left out."""
+    """The segmentation descriptors among the section's descriptors."""
     found = []
     while bits.left >= 16:
         tag, body = bits.take(8), bits.bytes(bits.take(8))
-        if tag == SEGMENTATION and body[:4] == CUEI and (one := _segmentation(_Bits(body[4:]))):
-            found.append(one)
+        if tag == SEGMENTATION and body[:4] == CUEI:
+            found.append(_segmentation(_Bits(body[4:])))
     return found
 
 
-def _segmentation(bits: _Bits) -> _Descriptor | None:
+def _segmentation(bits: _Bits) -> _Descriptor:
     event = bits.take(32)
     cancelled = bits.flag()
     bits.take(7)
     if cancelled:
-        return None
+        return _Descriptor(event)
     whole, timed = bits.flag(), bits.flag()
     bits.take(6)
     if not whole:
@@ -245,13 +250,17 @@ def _described(insert: Signal, descriptors: list[_Descriptor]) -> Signal:
 
 
 def _edges(descriptors: list[_Descriptor]) -> tuple[Signal, ...]:
-    """At most one end and one start: of several, those of the highest level."""
-    ends, starts = [], []
+    """At most one end and one start: of several, those of the highest level. All that are
+    cancelled: of these no level is told.
+    """
+    ends, starts, cancelled = [], [], []
     for one in descriptors:
         event, upid = str(one.event_id), one.upid
-        if level := LEVELS.get(one.type_id):
+        if one.type_id == CANCELLED:
+            cancelled.append(Signal(False, event, cancels=True))
+        elif level := LEVELS.get(one.type_id):
             starts.append(Signal(True, event, one.duration_us, upid=upid, level=level))
         elif level := LEVELS.get(one.type_id - 1):
             ends.append(Signal(False, event, upid=upid, level=level))
     found = [max(edges, key=lambda edge: edge.level) for edges in (ends, starts) if edges]
-    return tuple(found)
+    return (*found, *cancelled)

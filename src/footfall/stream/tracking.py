@@ -17,6 +17,7 @@ import msgspec
 
 from footfall.model import Micros
 from footfall.stream import contexts, laid, told
+from footfall.stream.breaks import is_cancelled
 from footfall.stream.contract import Break, Pod
 from footfall.stream.events import milliseconds
 from footfall.stream.runs import SLACK_US
@@ -108,6 +109,8 @@ class Tracking:
         for pod in pods:
             end, edge = _end(pod), window.edge_us
             back = ends.pop(pod.id, None)
+            if back is not None and is_cancelled(back):
+                continue
             if back is not None and back.end_us is not None:
                 end = min(end, back.end_us)
                 returns, early = laid.end_of(pod, known)
@@ -118,6 +121,8 @@ class Tracking:
                 count = _announced(pod, edge, how.least_us)
                 shown.append((pod.start_us, self._pod(pod, how.told_by_server, count)))
         for name, one in ends.items():
+            if is_cancelled(one):
+                continue
             end = one.end_us if one.end_us is not None else one.start_us + (one.duration_us or 0)
             if one.start_us < window.edge_us and _stays(end, window):
                 shown.append((one.start_us, _waiting(name, one.start_us)))
