@@ -9,7 +9,7 @@ from functools import partial
 
 from remains import holders
 
-from footfall.app.erasing import ended, keys
+from footfall.app.erasing import ended, keys, kin
 from footfall.data import DataDirectory
 from footfall.journal.clock import system_clock
 from footfall.journal.contract import Outcome
@@ -49,6 +49,7 @@ class House:
             loader=self.loader,
             media=self.media,
             keys=partial(keys, SOURCES),
+            kin=partial(kin, SOURCES),
             ended=partial(ended, SOURCES, secret=self.data.secret()),
             now=system_clock,
         )

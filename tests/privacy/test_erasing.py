@@ -18,10 +18,13 @@ from timelines import START, closing, timeline
 
 from footfall.collect.protocols.tracardi.identity import (
     DAY,
+    Alias,
     Gone,
+    Known,
     profile_key,
     read_profile,
     session_key,
+    write,
 )
 from footfall.collect.protocols.tracardi.issued import ProfileIds
 from footfall.errors import AuditNotValid, PeopleNotNamed
@@ -70,7 +73,7 @@ async def settle(house):
         rejects=[make_reject(body=f'{{"id": "{ANNA}"}}'), make_reject(body="of somebody else")],
         changes=[
             put(f"tracardi/site/session/{'session-of-anna-1'}", msgspec.msgpack.encode([ANNA])),
-            put(f"tracardi/site/profile/{ANNA}", b"what is known, without the id"),
+            put(f"tracardi/site/profile/{ANNA}", write(Known(NOW))),
             put("tracardi/site/point/email.main/0123", ANNA.encode()),
             put("tracardi/site/session/of-bert", b"bert-0000000000000000"),
         ],
@@ -120,7 +123,7 @@ def test_sources_that_are_not_in_the_settings_forget_as_well(house, identity):
         await house.write(
             make_event(profile_id=issued, **came, facts=Facts(visit="s", identity=identity)),
             make_event(profile_id="short", **came),
-            changes=[put(key, b"short") for key in keys],
+            changes=[put(keys[0], write(Known(NOW))), put(keys[1], b"short")],
         )
         await house.forget({"profile": issued}, {"profile": "short"})
         assert await house.journal.get(keys) == {}
@@ -215,6 +218,42 @@ def test_a_short_id_takes_no_strangers_state_along(house):
         assert await house.journal.get(["erasure"]) == {}
 
     run(test())
+
+
+SHORT = {
+    profile_key("site", "bf0c"): write(Known(NOW, aliases=("old", "older"))),
+    profile_key("site", "old"): write(Alias("bf0c")),
+    profile_key("site", "older"): write(Alias("old")),
+}
+"""A profile that was imported without consent: only the state has its ids, and they are short."""
+
+
+@pytest.mark.parametrize(
+    ("named", "killed"), [("bf0c", False), ("old", False), ("older", False), ("old", True)]
+)
+def test_a_profile_that_only_the_state_knows_goes_by_any_of_its_ids(house, named, killed):
+    async def test():
+        strangers = profile_key("site", "stranger")
+        changes = [put(key, value) for key, value in SHORT.items()]
+        # Consent came later: the lake has the profile, and knows of no alias.
+        await house.write(
+            make_event(profile_id="bf0c"), changes=[*changes, put(strangers, write(Known(NOW)))]
+        )
+        if killed:
+            _kill(house, "journal", "trim", 1, "before")
+            with pytest.raises(Killed):
+                await house.forget({"profile": named})
+        else:
+            await house.forget({"profile": named})
+
+    run(test())
+    if killed:
+        house.reopen()
+        run(house.forget(resume=True))
+    assert list(run(house.journal.get([*SHORT, profile_key("site", "stranger")]))) == [
+        profile_key("site", "stranger")
+    ]
+    assert house.everything()["events"] == []
 
 
 @pytest.mark.parametrize("people", [[{"person": "x"}], [{"user": ""}], [{}]])

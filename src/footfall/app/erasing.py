@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 from footfall.collect import correlate
 from footfall.collect.protocols.tracardi import identity
 from footfall.collect.protocols.tracardi.issued import ProfileIds
 from footfall.collect.protocols.tracardi.settings import Tracardi
-from footfall.journal.contract import Change
+from footfall.journal.contract import Change, States
 from footfall.model import Erasure, Micros, media_key
 from footfall.settings import Service, Source
 from footfall.stream import contexts
@@ -44,6 +44,34 @@ def keys(
     for profile_id in erasure.profiles:
         for group in groups:
             yield identity.profile_key(group, profile_id)
+
+
+async def kin(
+    sources: Sequence[Source],
+    erasure: Erasure,
+    get: Callable[[Iterable[str]], Awaitable[States]],
+    *,
+    seen: Mapping[str, str] = MappingProxyType({}),
+) -> set[str]:
+    """Ids of the profiles that are the same as theirs, by the state alone: of somebody who gave no
+    consent the lake has no aliases. `get` reads the state.
+    """
+    groups = _groups(sources, erasure, seen)
+    found: set[str] = set()
+    new = set(erasure.profiles)
+    while new:
+        found |= new
+        states = await get([identity.profile_key(group, one) for group in groups for one in new])
+        new = {one for value in states.values() for one in _same(value)} - found
+    return found
+
+
+def _same(value: bytes) -> Sequence[str]:
+    """An alias leads to its profile, a profile to its aliases."""
+    profile = identity.read_profile(value)
+    if isinstance(profile, identity.Alias):
+        return (profile.into,)
+    return profile.aliases if isinstance(profile, identity.Known) else ()
 
 
 def ended(

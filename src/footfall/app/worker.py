@@ -13,7 +13,7 @@ from typing import Any
 import structlog
 
 from footfall.app.child import Process, background, on_signals
-from footfall.app.erasing import ended, keys
+from footfall.app.erasing import ended, keys, kin
 from footfall.app.groups import give_groups, keep_groups
 from footfall.app.importing import ProfileImporter
 from footfall.app.preparing import prepare_creatives
@@ -194,6 +194,7 @@ def _service(  # noqa: PLR0917 - everything that was opened
         loader=loader,
         media=media,
         keys=lambda erasure, *, seen: keys(service.sources, erasure, service.services, seen=seen),
+        kin=lambda erasure, get, *, seen: kin(service.sources, erasure, get, seen=seen),
         ended=lambda erasure, now, *, seen: ended(
             service.sources, erasure, now, data.secret(), seen=seen
         ),

@@ -1,6 +1,7 @@
 """An erasure: its steps in order, each of which may be done again after a crash.
 
-1. Who: every id of the people who are asked for, from what the lake has of them (`lake.persons`).
+1. Who: every id of the people who are asked for, from what the lake has of them (`lake.persons`)
+   and what the state has.
 2. A record in the journal says who goes, and forgets what the state holds under their ids. Every
    follower has passed it before anything else happens: the loader has loaded what stands before
    it, the fold of media sessions has dropped theirs.
@@ -16,7 +17,7 @@ Nothing is taken that comes after the record: who comes again afterwards begins 
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -24,7 +25,7 @@ import msgspec
 
 from footfall.data import DataDirectory
 from footfall.errors import AuditNotValid, ErasureUnfinished, JournalFailed
-from footfall.journal.contract import Change, Journal, Outcome, Position
+from footfall.journal.contract import Change, Journal, Outcome, Position, States
 from footfall.lake import erasure as lake_erasure
 from footfall.lake.lake import Lake
 from footfall.lake.loader import Loader
@@ -53,6 +54,18 @@ class Keys(Protocol):
     def __call__(self, erasure: Erasure, *, seen: Mapping[str, str]) -> Iterable[str]: ...
 
 
+class Kin(Protocol):
+    """Ids of profiles that the state says are the same as theirs, theirs among them."""
+
+    def __call__(
+        self,
+        erasure: Erasure,
+        get: Callable[[Iterable[str]], Awaitable[States]],
+        *,
+        seen: Mapping[str, str],
+    ) -> Awaitable[set[str]]: ...
+
+
 class Ended(Protocol):
     """What the protocols change in the state besides, as of a moment."""
 
@@ -77,6 +90,7 @@ class Eraser:
         loader: Loader,
         media: MediaRunner,
         keys: Keys,
+        kin: Kin,
         ended: Ended,
         now: Callable[[], Micros],
     ) -> None:
@@ -86,6 +100,7 @@ class Eraser:
         self._loader = loader
         self._media = media
         self._keys = keys
+        self._kin = kin
         self._ended = ended
         self._now = now
         self._unfinished = Erasures(data.path / "erasures")
@@ -151,7 +166,8 @@ class Eraser:
     async def _go_round(self, progress: Progress) -> AsyncIterator[str]:
         yield "finding who it is"
         await self._follow()
-        progress.ids = await lake_erasure.expand(self._lake, progress.ids)
+        progress.ids = await self._everybody(progress)
+        self._unfinished.save(progress)  # the state is about to forget who is who
         yield "the journal"
         record, after = await self._record(progress)
         await self._follow()
@@ -164,6 +180,19 @@ class Eraser:
         progress.rounds += 1
         self._unfinished.save(progress)
 
+    async def _everybody(self, progress: Progress) -> list[Id]:
+        """Every id of theirs: lake and state each know some by what the other has found."""
+        seen = await lake_erasure.groups(self._lake)
+        ids = progress.ids
+        while True:
+            ids = await lake_erasure.expand(self._lake, ids)
+            erasure = _erasure(ids, progress.source)
+            found = await self._kin(erasure, self._states, seen=seen)
+            new = found.difference(erasure.profiles)
+            if not new:
+                return ids
+            ids += [Id("profile", one, progress.source) for one in sorted(new)]
+
     async def _follow(self) -> None:
         """Everybody has passed what is durable by now."""
         try:
@@ -175,13 +204,7 @@ class Eraser:
     async def _record(self, progress: Progress) -> tuple[Position, Position]:
         """Commit who goes; the record's position, and the one after it."""
         (span,) = await self._journal.partitions()
-        found = lake_erasure.by_kind(progress.ids)
-        erasure = Erasure(
-            profiles=found.get("profile", ()),
-            users=found.get("user", ()),
-            sessions=found.get("session", ()),
-            source=progress.source,
-        )
+        erasure = _erasure(progress.ids, progress.source)
         seen = await lake_erasure.groups(self._lake)
         value = msgspec.msgpack.encode(erasure)
         mine = Change(ERASURE_KEY, value, self._now() + REMEMBERED)
@@ -212,11 +235,15 @@ class Eraser:
 
     async def _forgotten(self, erasure: Erasure, seen: Mapping[str, str]) -> list[Change]:
         """What the state has under the ids themselves, to be forgotten."""
-        keys = list(self._keys(erasure, seen=seen))
-        now, found = self._now(), []
-        for first in range(0, len(keys), KEYS_AT_ONCE):
-            states = await self._journal.get(keys[first : first + KEYS_AT_ONCE])
-            found += [Change(key, None, now) for key in states]
+        now = self._now()
+        states = await self._states(self._keys(erasure, seen=seen))
+        return [Change(key, None, now) for key in states]
+
+    async def _states(self, keys: Iterable[str]) -> States:
+        """What the state has under any number of keys."""
+        wanted, found = list(keys), dict[str, bytes]()
+        for first in range(0, len(wanted), KEYS_AT_ONCE):
+            found |= await self._journal.get(wanted[first : first + KEYS_AT_ONCE])
         return found
 
     # The lake, and the end.
@@ -268,6 +295,16 @@ class Eraser:
                 repeats = [entry.erasure_id for entry in of_source]
                 begun[source] = self.begin(asked, source, repeats)
         return begun
+
+
+def _erasure(ids: Iterable[Id], source: str | None) -> Erasure:
+    found = lake_erasure.by_kind(ids)
+    return Erasure(
+        profiles=found.get("profile", ()),
+        users=found.get("user", ()),
+        sessions=found.get("session", ()),
+        source=source,
+    )
 
 
 def texts(ids: Iterable[Id]) -> list[bytes]:
