@@ -17,7 +17,7 @@ from footfall.metrics import Tally
 from footfall.settings import Service, Streams
 from footfall.stream import tracking
 from footfall.stream.ad_tokens import Tokens
-from footfall.stream.contract import Ad, MediaFile, MediaList, Offer
+from footfall.stream.contract import Ad, AdBreak, MediaFile, MediaList, Offer
 from footfall.stream.creatives import Creatives
 from footfall.stream.deciding import Decider
 from footfall.stream.decisions import Client
@@ -125,7 +125,7 @@ class Process:
 
     # The ad server
 
-    async def ask_break(self, _template: str, *, values: Any, **_how: Any) -> Offer:
+    async def ask_break(self, _template: str, *, values: Any, **_how: Any) -> AdBreak:
         names = list(self._creatives)
         chosen = [names[next(self._turn) % len(names)] for _ in range(ADS)]
         ads = [
@@ -136,7 +136,7 @@ class Process:
             )
             for n, name in enumerate(chosen)
         ]
-        return Offer(tuple(ads), latency_ms=1.0, calls=1)
+        return AdBreak("start", offer=Offer(tuple(ads), latency_ms=1.0, calls=1))
 
     def tell(self, *_failures: Any) -> None:
         """Error addresses: there are none."""

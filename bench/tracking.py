@@ -83,7 +83,7 @@ def main() -> None:
     times = 20 if parser.parse_args().quick else 200
     packed = msgspec.msgpack.encode(made())
     decode = msgspec.msgpack.Decoder(list[Pod]).decode
-    window = Window(BEGIN - SECOND, BEGIN + 7 * 3600 * SECOND)
+    window = Window(BEGIN - SECOND, BEGIN + 7 * 3600 * SECOND, 6 * SECOND)
     pods = made()
 
     def answer(tracking: Tracking, pods: list[Pod]) -> bytes:
