@@ -24,9 +24,9 @@ import structlog
 from footfall import __version__
 from footfall.control.contract import tail_line
 from footfall.data import DataDirectory
-from footfall.errors import FootfallError, QueryRefused
+from footfall.errors import FootfallError, QueryRefused, SourceUnknown
 from footfall.journal.contract import Journal, Position, Record, Span
-from footfall.lake import profiles, sessions
+from footfall.lake import erasure, profiles, sessions
 from footfall.lake.backup import backup
 from footfall.lake.lake import Lake
 from footfall.lake.loader import Loader
@@ -207,6 +207,7 @@ class LocalService:
         audit: str | None = None,
     ) -> AsyncIterator[Mapping[str, Any]]:
         """Erase people, step by step."""
+        await self._check(source)
         steps = self.people.forget(people, source, resume=resume, repeated=audit)
         async for step in steps:
             yield step
@@ -215,8 +216,20 @@ class LocalService:
         self, people: Sequence[Mapping[str, str]], source: str | None = None
     ) -> AsyncIterator[Mapping[str, Any]]:
         """Everything that is kept about people, a document for each."""
+        await self._check(source)
         async for item in self.people.export(people, source):
             yield item
+
+    async def _check(self, source: str | None) -> None:
+        """Raises `SourceUnknown` for one that is not set up and that nothing is kept of."""
+        known = {one.id for one in self.sources}
+        if source is None or source in known:
+            return
+        await self._load_all()
+        known |= await erasure.sources(self._lake)
+        if source not in known:
+            there = f"there are {', '.join(sorted(known))}" if known else "there is none"
+            raise SourceUnknown(f'There is no source "{source}" here; {there}.')
 
     async def _refresh_all(self) -> None:
         await self._load_all()

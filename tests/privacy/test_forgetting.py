@@ -51,6 +51,23 @@ def users(data):
     return {row["user_id"]: row["n"] for row in rows}
 
 
+@pytest.mark.parametrize("command", ["forget", "export"])
+def test_a_source_that_is_mistyped_is_said(start, command):
+    server = start()
+    click(server, ANNA)
+    mistyped = (command, "--user", ANNA, "--source", "shpo", "--data", server.data)
+    for _ in range(2):  # with a server and without
+        done = run(*mistyped, check=False)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert 'There is no source "shpo" here; there are dev.' in " ".join(done.stderr.split())
+        server.stop()
+    assert users(server.data) == {ANNA: 1}
+    # No settings name it here, but something is kept of it.
+    assert ANNA in run(
+        command, "--user", ANNA, "--source", "dev", "--data", server.data
+    ).stdout or (users(server.data) == {})
+
+
 def test_with_a_server_and_then_without(start, tmp_path):
     server = start()
     visited(server)

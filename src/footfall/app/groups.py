@@ -25,11 +25,7 @@ LOOK_SECONDS = 1.0
 
 def groups(sources: Sequence[Source]) -> Mapping[str, str]:
     """By source that takes Tracardi, its identity group: itself where it shares with nobody."""
-    return {
-        one.id: one.of(Tracardi).identity or one.id
-        for one in sources
-        if NAME in one.protocols
-    }
+    return {one.id: one.of(Tracardi).identity or one.id for one in sources if NAME in one.protocols}
 
 
 async def give_groups(lake: Lake, sources: Sequence[Source]) -> None:

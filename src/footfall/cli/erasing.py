@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import os
 import re
@@ -17,7 +18,13 @@ import msgspec
 from footfall.cli.asking import asking
 from footfall.cli.configuration import Configuration, config_option, data_option
 from footfall.cli.output import progress
-from footfall.errors import AuditNotValid, ErasureUnfinished, FootfallError, PeopleNotNamed
+from footfall.errors import (
+    AuditNotValid,
+    ErasureUnfinished,
+    FootfallError,
+    PeopleNotNamed,
+    SourceUnknown,
+)
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -182,11 +189,20 @@ def _is_unicode(text: str) -> bool:
     return True
 
 
+@contextlib.contextmanager
+def _known_source() -> Iterator[None]:
+    """A source that nobody knows is a command line that is not understood."""
+    try:
+        yield
+    except SourceUnknown as fault:
+        raise click.BadParameter(str(fault), param_hint="--source") from None
+
+
 async def _forget(configuration: Configuration, order: Mapping[str, Any]) -> None:
     receipts = []
     async with asking(configuration) as (service, _):
         try:
-            with progress("Forgetting") as tell:
+            with _known_source(), progress("Forgetting") as tell:
                 async for step in service.forget(**order):
                     tell(step)
                     receipts += [step["receipt"]] if "receipt" in step else []
@@ -202,7 +218,7 @@ async def _export(
     configuration: Configuration, people: People, named: Mapping[str, Any], output: Path | None
 ) -> None:
     async with asking(configuration) as (service, _):
-        with progress("Exporting") as tell:
+        with _known_source(), progress("Exporting") as tell:
             writing: _Draft | None = None
             async for step in service.export(people, named["source"]):
                 if "text" not in step:

@@ -86,7 +86,7 @@ class Service(Protocol):
         the text of an audit says, where they are here (`audit`). Items tell the progress as
         `backup`'s do; one of each erasure has its ``receipt``. Closing the stream breaks it off;
         it goes on when the server starts, or with `resume`. Raises `ErasureUnfinished`,
-        `AuditNotValid`, `PeopleNotNamed`.
+        `AuditNotValid`, `PeopleNotNamed`, and `SourceUnknown` where nothing is known of it.
         """
         ...
 
@@ -96,7 +96,7 @@ class Service(Protocol):
         """Everything that is kept about each of some people, as a JSON document for each.
 
         Items are pieces of one, in order, ``{"person": 0, "text": "…"}``, and after its last piece
-        one that tells the progress. Raises `PeopleNotNamed`.
+        one that tells the progress. Raises `PeopleNotNamed`, `SourceUnknown`.
         """
         ...
 

@@ -34,6 +34,7 @@ GROUPS = f"""
     LEFT JOIN {IDENTITIES.name} USING (source)
     GROUP BY source
 """
+SOURCES = " UNION ".join(f"SELECT source FROM {table.name}" for table in (*PERSONAL, IDENTITIES))
 DAYS = "SELECT DISTINCT received_at::DATE FROM {} WHERE {} ORDER BY ALL"
 NEWEST_FILE = "SELECT coalesce(max(data_file_id), -1) FROM catalog.ducklake_data_file"
 WRITTEN = """
@@ -179,6 +180,12 @@ async def expand(lake: Lake, ids: Iterable[Id], before: Before | None = None) ->
             who.close(cursor)
 
     return await lake.read(work)
+
+
+async def sources(lake: Lake) -> set[str]:
+    """Every source that anything is kept of."""
+    found = await lake.read(lambda cursor: cursor.execute(SOURCES).fetchall())
+    return {source for (source,) in found if source is not None}
 
 
 async def groups(lake: Lake) -> Mapping[str, str]:
