@@ -270,6 +270,18 @@ def test_the_registry_and_the_modules_agree():
     assert [cli.get_command(context, name).name for name in COMMANDS] == list(COMMANDS)
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [("profile", "ID"), ("session", "ID"), ("query", "ID"), ("forget", "--user", "ID"),
+     ("export", "--user", "a", "--source", "ID"), ("status", "--data", "ID"), ("ID",)],
+)  # fmt: skip
+def test_an_argument_that_is_no_text_is_said(run, arguments):
+    """As Python has the bytes of `footfall profile $'caf\xe9'`."""
+    result = run(*(part.replace("ID", "caf\udce9") for part in arguments))
+    assert result.exit_code == 2
+    assert result.stderr.endswith("Error: An argument is not UTF-8: caf\\xe9\n")
+
+
 def test_version_and_unknown_commands(run):
     assert run("--version").stdout == f"footfall, version {footfall.__version__}\n"
     assert run("no-such").exit_code == 2

@@ -69,6 +69,16 @@ class Commands(click.Group):
         command: click.Command = getattr(module, function)
         return command
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Refuse what is no text, wherever it would have gone: into JSON, SQL, a file's name."""
+        for argument in args:
+            try:
+                argument.encode()
+            except UnicodeEncodeError:
+                shown = os.fsencode(argument).decode(errors="backslashreplace")
+                raise click.UsageError(f"An argument is not UTF-8: {shown}", ctx) from None
+        return super().parse_args(ctx, args)
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)

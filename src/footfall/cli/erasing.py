@@ -150,8 +150,6 @@ def named_people(
     for name in (name for one in found for name in one.values()):
         if not name:
             raise PeopleNotNamed("An id is empty.")
-        if not _is_unicode(name):
-            raise PeopleNotNamed("An id is not UTF-8.")
     return [dict(pair) for pair in dict.fromkeys(tuple(one.items()) for one in found)]
 
 
@@ -178,15 +176,6 @@ def _text(file: Path, fault: type[FootfallError]) -> str:
         return file.read_text("utf-8")
     except UnicodeDecodeError as error:
         raise fault(f"{file} is not UTF-8, from byte {error.start} on.") from None
-
-
-def _is_unicode(text: str) -> bool:
-    """Whether it can be written; an argument with bytes that are no UTF-8 cannot."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 @contextlib.contextmanager
