@@ -183,6 +183,22 @@ class TargetUnreachable(FootfallError):
     remedy = "Look at --to: scheme, host and port, and whether a server listens there."
 
 
+WITHOUT_VALUES = frozenset({"IOException", "OutOfMemoryException"})
+"""DuckDB's faults that name files and sizes; of all others the text may quote a row."""
+
+
+def told(fault: BaseException) -> str:
+    """What is kept of a fault, in a log say: its text, or its kind where that may hold ids.
+
+    Our own texts, the operating system's and SQLite's quote nothing that a client sent.
+    """
+    kind = type(fault)
+    harmless = isinstance(fault, FootfallError | OSError) or kind.__module__ == "sqlite3"
+    if harmless or kind.__name__ in WITHOUT_VALUES:
+        return str(fault)
+    return f"{kind.__module__.removeprefix('_')}.{kind.__qualname__}"
+
+
 def by_code() -> Mapping[str, type[FootfallError]]:
     """Every fault that there is, by its code, in the order of the codes."""
     found: dict[str, type[FootfallError]] = {FootfallError.code: FootfallError}

@@ -24,7 +24,7 @@ import structlog
 from footfall import __version__
 from footfall.control.contract import tail_line
 from footfall.data import DataDirectory
-from footfall.errors import FootfallError, QueryRefused, SourceUnknown
+from footfall.errors import FootfallError, QueryRefused, SourceUnknown, told
 from footfall.journal.contract import Journal, Position, Record, Span
 from footfall.lake import erasure, profiles, sessions
 from footfall.lake.backup import backup
@@ -117,7 +117,7 @@ class LocalService:
             log.warning("a query was answered before all was loaded")
         except (duckdb.Error, OSError, FootfallError) as fault:
             # The loader itself says so and tries again; what is loaded can be asked for.
-            log.warning("a query was answered without loading", error=str(fault))
+            log.warning("a query was answered without loading", error=told(fault))
 
     async def tail(self, *, follow: bool, start: str) -> AsyncIterator[bytes]:
         """Lines in the journal's order; with `follow` for ever. Nobody's ids without consent."""

@@ -20,7 +20,7 @@ import structlog
 from footfall import logs
 from footfall.app.child import Process, die_with_parent
 from footfall.data import DataDirectory
-from footfall.errors import FootfallError
+from footfall.errors import FootfallError, told
 from footfall.journal.engines.local import LocalJournal
 from footfall.supervisor import CHILD_FAILED
 
@@ -85,7 +85,7 @@ def main(argument: str) -> int:
     except FootfallError as fault:
         log.error("ended", error=str(fault), code=fault.code, remedy=fault.remedy)  # noqa: TRY400 - in words
     except Exception as fault:
-        log.exception("ended", error=str(fault))  # no request is served up here
+        log.exception("ended", error=told(fault))
     return CHILD_FAILED
 
 

@@ -12,7 +12,7 @@ import structlog
 
 from footfall.collect.protocols.tracardi import NAME
 from footfall.collect.protocols.tracardi.settings import Tracardi
-from footfall.errors import FootfallError
+from footfall.errors import FootfallError, told
 from footfall.lake.groups import put_groups
 from footfall.lake.lake import Lake
 from footfall.settings import Source
@@ -45,6 +45,6 @@ async def keep_groups(
                 await give_groups(lake, wanted)
                 given = wanted
             except (duckdb.Error, OSError, FootfallError) as fault:
-                log.warning("identity groups are not in the lake yet", error=type(fault).__name__)
+                log.warning("identity groups are not in the lake yet", error=told(fault))
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), LOOK_SECONDS)

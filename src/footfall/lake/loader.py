@@ -17,7 +17,7 @@ from typing import NamedTuple
 import duckdb
 import structlog
 
-from footfall.errors import JournalDamaged, JournalUnavailable
+from footfall.errors import JournalDamaged, JournalUnavailable, told
 from footfall.journal.clock import system_clock
 from footfall.journal.contract import Batch, Journal, Position, Record
 from footfall.lake import loading
@@ -226,13 +226,13 @@ class Loader:
                 wait = 0.0 if self._more else self._every_seconds
                 failures = 0
             except duckdb.FatalException as error:
-                log.exception("lake.reopened", error=str(error))
+                log.exception("lake.reopened", error=told(error))
                 await asyncio.to_thread(self._lake.reopen)
                 wait = self._every_seconds
             except (duckdb.Error, OSError, JournalUnavailable, JournalDamaged) as error:
                 failures += 1
                 wait = min(30.0, self._every_seconds * 2**failures)
-                log.exception("lake.load_failed", error=str(error), again_in_s=wait)
+                log.exception("lake.load_failed", error=told(error), again_in_s=wait)
             left = wait - (time.monotonic() - began)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), max(left, 0.001))

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import duckdb
 import structlog
 
-from footfall.errors import FootfallError
+from footfall.errors import FootfallError, told
 from footfall.journal.clock import system_clock
 from footfall.journal.contract import Journal, Position
 from footfall.lake.lake import Lake
@@ -110,7 +110,7 @@ class Maintenance:
         try:
             await task.run(self)
         except (duckdb.Error, OSError, FootfallError) as error:
-            log.exception("lake.task_failed", task=task.name, error=str(error))
+            log.exception("lake.task_failed", task=task.name, error=told(error))
         self._due[task.name] = time.monotonic() + task.every_s
         log.debug("lake.task_done", task=task.name, seconds=round(time.monotonic() - began, 3))
 

@@ -15,7 +15,7 @@ from typing import Any
 import duckdb
 import structlog
 
-from footfall.errors import ErasureUnfinished, FootfallError, PeopleNotNamed
+from footfall.errors import ErasureUnfinished, FootfallError, PeopleNotNamed, told
 from footfall.lake.dossier import Dossiers
 from footfall.lake.lake import Lake
 from footfall.lake.persons import KINDS, Id
@@ -66,7 +66,7 @@ class People:
             async for step in self._eraser.run(progress):
                 yield step
         except (duckdb.Error, sqlite3.Error, OSError) as fault:
-            raise ErasureUnfinished(f"The erasure was broken off: {fault}") from fault
+            raise ErasureUnfinished(f"The erasure was broken off: {told(fault)}") from fault
 
     async def go_on(self, stop: asyncio.Event) -> None:
         """Finish what an earlier process could not. A fault is logged and left to the next one."""

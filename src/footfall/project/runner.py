@@ -21,7 +21,7 @@ import duckdb
 import msgspec
 import structlog
 
-from footfall.errors import FootfallError
+from footfall.errors import FootfallError, told
 from footfall.journal.contract import Change, Journal, Outcome, Position, States, Unit
 from footfall.lake import media as store
 from footfall.lake.lake import Lake
@@ -92,7 +92,7 @@ class MediaRunner:
                     return Fold.restore(state, (data for _, data in rows), limits)
         except (sqlite3.DatabaseError, ValueError) as fault:
             # Damaged, or of a later release. The journal has what its retention keeps.
-            log.error("media.checkpoint_not_readable", error=str(fault))  # noqa: TRY400 - in words
+            log.error("media.checkpoint_not_readable", error=told(fault))  # noqa: TRY400 - in words
             self._checkpoints.begin_anew()
         return Fold(limits)
 
@@ -174,7 +174,7 @@ class MediaRunner:
                 if await self.step():
                     wait = 0.0
             except (duckdb.Error, sqlite3.Error, OSError, FootfallError) as fault:
-                log.exception("media.step_failed", error=str(fault))
+                log.exception("media.step_failed", error=told(fault))
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), max(wait, 0.001))
         await self.close()
