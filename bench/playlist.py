@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 
 import m3u8
 
+from bench import machine
 from footfall.stream import playlist
 
 URL = "https://origin.example.com/live/channel-1/index.m3u8"
@@ -98,6 +99,7 @@ def parsing(times: int) -> None:
 
 
 def main() -> None:
+    machine.as_collector()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer repetitions")
     asked = parser.parse_args()

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 
+from bench import machine
 from bench.playlist import BEGIN, BREAK, SEGMENTS, URL, best_ms, window
 from bench.stream_process import Process
 from footfall.stream import playlist, splice
@@ -135,6 +136,7 @@ def calls(rounds: int) -> None:
 
 
 def main() -> None:
+    machine.as_collector()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true")
     quick = parser.parse_args().quick

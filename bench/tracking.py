@@ -16,6 +16,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from bench import machine
 from footfall.stream import telling, told
 from footfall.stream.contract import Ad, Beacon, Details, Placed, Pod
 from footfall.stream.tracking import Tracking, Window
@@ -78,6 +79,7 @@ def median_ms(work: Callable[[], object], times: int) -> float:
 
 
 def main() -> None:
+    machine.as_collector()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer repetitions")
     times = 20 if parser.parse_args().quick else 200
