@@ -4,7 +4,7 @@ The profiles are brought in by `footfall import`, as one who moves over from Tra
 of the same visit draw one of `VISITS` visits at random, each of another profile; first visits name
 a session that nobody has sent before and no profile. All are durable before the reply.
 
-    python -m bench.track [--seconds 6] [--rounds 3] [--profiles 1000000]
+    python -m bench.track [--seconds 6] [--rounds 5] [--profiles 1000000]
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def behind(data: Path, sent: int) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=int, default=6)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--profiles", type=int, default=1_000_000)
     arguments = parser.parse_args()
     os.environ["PATH"] += ":/usr/sbin"

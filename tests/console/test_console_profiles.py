@@ -221,7 +221,11 @@ def test_a_profile_of_a_group_has_what_all_its_sources_know(visitor):
     found = visitor.json("profiles/both", source="east")
     assert found["sources"] == ["east", "west"]
     assert {row["source"] for row in found["events"]["rows"]} == {"east", "west"}
-    assert [row["visit"] for row in found["visits"]] == [1, 2, 1]  # a line for each source of a session
+    assert [row["visit"] for row in found["visits"]] == [
+        1,
+        2,
+        1,
+    ]  # a line for each source of a session
 
 
 @pytest.mark.slow

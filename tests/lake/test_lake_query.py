@@ -286,7 +286,7 @@ def test_duckdbs_own_words_and_hint_reach_the_user(rig):
         run(rig.lake, "select pag from events")
     assert '"page"' in str(refusal.value)
     assert "LINE" not in str(refusal.value)
-    with pytest.raises(QueryRefused, match="there are: ad_breaks, ads, events, media_ads"):
+    with pytest.raises(QueryRefused, match="there are: ad_breaks, ads, events, identities"):
         run(rig.lake, "select * from event")
 
 
