@@ -244,7 +244,9 @@ def file_server(folder: Path) -> Iterator[tuple[int, int]]:
     with subprocess.Popen(["nginx", "-p", str(folder), "-c", str(conf)]) as process:
         try:
             wait_for(port)
-            *_, worker = machine.processes(process.pid)
+            while len(found := list(machine.processes(process.pid))) < 2:
+                time.sleep(0.05)  # the port is open before the worker is there
+            worker = found[-1]
             pin(worker, 0)
             yield port, worker
         finally:
