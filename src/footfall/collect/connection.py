@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import msgspec
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -32,19 +32,6 @@ the client gets to read the answer rather than a reset."""
 DRAIN_SECONDS = 2.0
 LAST_CALL_SECONDS = 0.05
 """At a clean stop: how long an idle connection stays open for what was sent before the stop."""
-
-_SENT = object()
-"""In `Request.memo`: what was `_Sent` to this head."""
-
-
-class _Sent(NamedTuple):
-    """An answer as bytes."""
-
-    reply: Reply
-    defaults: object
-    """The headers of all answers, which are others every second."""
-    whole: bytes
-    head: bytes
 
 
 class _NoEvent:
@@ -269,7 +256,8 @@ class Connection(HttpToolsProtocol):
             UNSENT.inc()
             return
         if turn.keep_alive and not self._closing:
-            self.transport.write(self._encoded(reply, turn.head))
+            head, defaults = turn.head, self.server_state.default_headers
+            self.transport.write(framing.encode_known(reply, head.method, head.memo, defaults))
             return
         stopping = self._closing and self._farewell is None and not self._owes()
         last = stopping or not turn.keep_alive
@@ -279,25 +267,6 @@ class Connection(HttpToolsProtocol):
             self._part()  # it may be sending: let it read this first
         elif last:
             self.transport.close()
-
-    def _encoded(self, reply: Reply, head: Head) -> bytes:
-        """An answer after which the connection goes on.
-
-        The same answer to the same head is the same bytes until the date changes, and of most
-        others their heads are.
-        """
-        sent: _Sent | None = head.memo.get(_SENT)
-        defaults = self.server_state.default_headers
-        if sent is not None and sent.defaults is defaults:
-            before = sent.reply
-            if before is reply:
-                return sent.whole
-            if before.headers is reply.headers and before.status == reply.status:
-                return sent.head + framing.encode_rest(reply, head.method, True)
-        first = framing.encode_head(reply, self._date())
-        whole = first + framing.encode_rest(reply, head.method, True)
-        head.memo[_SENT] = _Sent(reply, defaults, whole, first)
-        return whole
 
     def _go_on(self) -> None:
         """After an answer: read on, or part where that was decided and nothing is owed."""
@@ -409,5 +378,4 @@ class Connection(HttpToolsProtocol):
             self.transport.write(data)
 
     def _date(self) -> bytes:
-        defaults = self.server_state.default_headers
-        return defaults[0][1] if defaults else b""
+        return framing.date_in(self.server_state.default_headers)

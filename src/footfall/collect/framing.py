@@ -6,11 +6,14 @@ What `fastlane` needs and what needs no connection. Not for what a request means
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NamedTuple
 
 import httptools
 
 from footfall.collect.contract import HeaderPairs, Reply
+
+Defaults = list[tuple[bytes, bytes]]
+"""Headers of all answers, another list each second: the date, or nothing."""
 
 STATUS_LINES = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus
@@ -24,6 +27,42 @@ FAULT = Reply(500, b"An unexpected fault; the server's log says more.\n", PLAIN)
 def encode(reply: Reply, method: str, keep_alive: bool, date: bytes) -> bytes:
     """An answer, whole."""
     return encode_head(reply, date) + encode_rest(reply, method, keep_alive)
+
+
+class _Sent(NamedTuple):
+    """An answer as bytes."""
+
+    reply: Reply
+    defaults: Defaults
+    whole: bytes
+    head: bytes
+
+
+_SENT = object()
+"""In `Request.memo`: an answer to this head that was `_Sent` in the same second."""
+
+
+def encode_known(reply: Reply, method: str, memo: dict[Any, Any], defaults: Defaults) -> bytes:
+    """An answer after which the connection goes on. `memo`: its request's.
+
+    The same answer to the same head is the same bytes until the date changes, and of most others
+    their heads are.
+    """
+    sent: _Sent | None = memo.get(_SENT)
+    if sent is not None and sent.defaults is defaults:
+        before = sent.reply
+        if before is reply:
+            return sent.whole
+        if before.headers is reply.headers and before.status == reply.status:
+            return sent.head + encode_rest(reply, method, True)
+    first = encode_head(reply, date_in(defaults))
+    whole = first + encode_rest(reply, method, True)
+    memo[_SENT] = _Sent(reply, defaults, whole, first)
+    return whole
+
+
+def date_in(defaults: Defaults) -> bytes:
+    return defaults[0][1] if defaults else b""
 
 
 def encode_head(reply: Reply, date: bytes) -> bytes:
