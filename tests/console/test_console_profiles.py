@@ -416,6 +416,7 @@ def test_a_session_whose_id_holds_a_nul_hides_no_profile(empty):
     assert visitor.page("/console/profile", profile_id="p").link("c")
 
 
+@pytest.mark.slow
 def test_what_is_too_long_or_too_much_is_cut_and_said_so(empty):
     long = "x" * 5000
     empty.write(

@@ -14,6 +14,8 @@ from footfall.lake.persons import PERSONAL, Id
 from footfall.lake.tables import CLIENT_IDS, MEDIA, MEDIA_CLOSED
 from footfall.model import Facts
 
+pytestmark = pytest.mark.slow
+
 ANNA = "anna-000000-profile"
 
 

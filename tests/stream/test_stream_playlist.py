@@ -302,6 +302,7 @@ def test_what_is_wrong_and_on_which_line(text, says):
     assert len(str(caught.value)) < 300
 
 
+@pytest.mark.slow  # lists of megabytes
 @pytest.mark.parametrize(
     "text",
     [
