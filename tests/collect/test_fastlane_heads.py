@@ -133,6 +133,7 @@ def test_empty_lines_are_not_learnt_as_a_request(served):
         assert bodies(client, 1) == ["mine"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "data",
     [

@@ -17,6 +17,8 @@ from footfall.lake.loader import Loader
 from footfall.lake.parsing import ONLY_JOURNALLED
 from footfall.model import Event
 
+pytestmark = pytest.mark.slow  # a lake each
+
 
 class FixedJournal:
     """Gives what it was made with: for records and damage that no engine would write."""

@@ -13,6 +13,8 @@ from footfall.lake.loader import Loader
 from footfall.lake.maintenance import TASKS, Maintenance
 from footfall.settings import Source
 
+pytestmark = pytest.mark.slow  # a lake each
+
 
 class Keeper:
     """A rig with its loader and its maintenance."""

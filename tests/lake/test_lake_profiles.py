@@ -15,6 +15,8 @@ from footfall.lake.maintenance import Maintenance
 from footfall.model import Facts
 from footfall.settings import Source
 
+pytestmark = pytest.mark.slow  # a lake each
+
 SECOND = 1_000_000
 
 

@@ -7,6 +7,7 @@ import re
 import zipfile
 from pathlib import Path
 
+import pytest
 from lake_rig import NOON, make_event
 
 from footfall.lake.lake import Lake
@@ -16,6 +17,8 @@ from footfall.lake.query import query
 from footfall.lake.reference import document
 from footfall.lake.tables import EVENTS, PRIVATE, REJECTS, TABLES
 from footfall.model import Event, Reject
+
+pytestmark = pytest.mark.slow  # a lake each
 
 ROOT = Path(__file__).parents[2]
 SECOND = 1_000_000

@@ -26,6 +26,8 @@ from footfall.journal.engines.memory import MemoryJournal
 from footfall.stream.contract import FetchError
 from footfall.stream.fetch import Fetcher
 
+pytestmark = pytest.mark.slow
+
 BREAK = (100 * S, 20 * S, 120 * S)
 FEED = Feed([BREAK], 400 * S)
 SLATE = "https://creatives.example/slate/master.m3u8"
