@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from footfall.collect import consent
+from footfall.collect import consent, framing
 from footfall.collect.contract import Request
 from footfall.collect.enrich import Enricher
 from footfall.collect.proxies import Proxies
@@ -26,7 +26,7 @@ class StreamClients:
     def __call__(self, scope: Mapping[str, Any], service: Service, session_id: str) -> Client:
         """Who sent a request of a session, as far as it may be known."""
         source = self.services.source_of(service)
-        headers = _joined(scope["headers"])
+        headers = framing.joined(scope["headers"])
         peer = scope.get("client") or ("", 0)
         address, scheme = self._proxies.client(peer[0], scope["scheme"], headers)
         request = Request(
@@ -48,11 +48,3 @@ class StreamClients:
         )
         texts = {name.decode("latin-1"): each.decode("latin-1") for name, each in headers.items()}
         return Client(sender, texts, address)
-
-
-def _joined(pairs: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
-    """Headers by name; what is repeated is joined by commas, as HTTP has it."""
-    found: dict[bytes, bytes] = {}
-    for name, value in pairs:
-        found[name] = b", ".join((found[name], value)) if name in found else value
-    return found
